@@ -1,0 +1,72 @@
+// Owns the databases that tests run on: the same test body on both engines, each time on an empty store of its own.
+
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { describe, inject } from 'vitest';
+import { type Cluster, query, startCluster } from './cluster.ts';
+
+export interface Engine {
+  readonly name: 'sqlite' | 'postgres';
+}
+
+/** The configuration that `storage` wants, and how to get rid of what is behind it. */
+export type FreshStorage = AsyncDisposable & { dispose(): Promise<void> } & (
+    | { readonly driver: 'sqlite'; readonly path: string; readonly dir: string }
+    | { readonly driver: 'postgres'; readonly dsn: string }
+  );
+
+const ALL: readonly Engine[] = [{ name: 'sqlite' }, { name: 'postgres' }];
+const ONLY = process.env.AUTHSERVER_TEST_ENGINES;
+if (ONLY && !ALL.some((engine) => engine.name === ONLY)) {
+  throw new Error(`AUTHSERVER_TEST_ENGINES is "${ONLY}"; it must be sqlite or postgres, or unset for both.`);
+}
+
+/** The engines of this run: both, unless AUTHSERVER_TEST_ENGINES names one. */
+export const engines: readonly Engine[] = ALL.filter((engine) => !ONLY || engine.name === ONLY);
+
+/** Describes the same tests once for each engine; those of an engine that is left out are skipped by name. */
+export function describeEngines(name: string, tests: (engine: Engine) => void): void {
+  for (const engine of ALL) {
+    if (engines.includes(engine)) describe(`${name} on ${engine.name}`, () => tests(engine));
+    else
+      describe.skip(`${name} on ${engine.name} (skipped: AUTHSERVER_TEST_ENGINES=${ONLY})`, () =>
+        tests(engine));
+  }
+}
+
+/** An empty store: a path in a new folder, or a new database on the shared server. */
+export function freshStorage(engine: Engine): Promise<FreshStorage> {
+  return engine.name === 'sqlite' ? freshFile() : freshDatabase();
+}
+
+async function freshFile(): Promise<FreshStorage> {
+  const dir = await mkdtemp(path.join(tmpdir(), 'authserver-sqlite-'));
+  const dispose = () => rm(dir, { recursive: true, force: true });
+  return {
+    driver: 'sqlite',
+    path: path.join(dir, 'authserver.db'),
+    dir,
+    dispose,
+    [Symbol.asyncDispose]: dispose,
+  };
+}
+
+async function freshDatabase(): Promise<FreshStorage> {
+  const server = inject('postgresDsn');
+  if (!server) throw new Error('This run has no PostgreSQL: AUTHSERVER_TEST_ENGINES leaves it out.');
+  const name = `test_${randomBytes(8).toString('hex')}`;
+  await query(server, `create database ${name}`);
+  const dsn = new URL(server);
+  dsn.pathname = `/${name}`;
+  const dispose = async () => {
+    await query(server, `drop database if exists ${name} with (force)`);
+  };
+  return { driver: 'postgres', dsn: dsn.href, dispose, [Symbol.asyncDispose]: dispose };
+}
+
+/** A PostgreSQL server that only this test uses, so that it may stop it and start it again. */
+export function ownPostgres(): Promise<Cluster> {
+  return startCluster();
+}

@@ -1,0 +1,22 @@
+// What vitest runs once around all tests: one PostgreSQL server that they share, each in a database of its own.
+
+import type { TestProject } from 'vitest/node';
+import { startCluster } from './cluster.ts';
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** The shared PostgreSQL server's own database; undefined when the run leaves PostgreSQL out. */
+    postgresDsn: string | undefined;
+  }
+}
+
+/** Starts the server, hands its address to the tests and returns what stops it. */
+export async function setup(project: TestProject): Promise<(() => Promise<void>) | undefined> {
+  if (process.env.AUTHSERVER_TEST_ENGINES === 'sqlite') {
+    project.provide('postgresDsn', undefined);
+    return;
+  }
+  const cluster = await startCluster();
+  project.provide('postgresDsn', cluster.dsn());
+  return () => cluster.dispose();
+}

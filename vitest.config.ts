@@ -1,0 +1,16 @@
+import { availableParallelism } from 'node:os';
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    include: ['{src,test,tools}/**/*.test.ts'],
+    globalSetup: 'test/setup/postgres.ts',
+    // Loading the server once a worker instead of once a file is what keeps the run short; the price is that a test
+    // file must leave no state behind in a module, which is a rule for the server's own code anyway.
+    pool: 'threads',
+    isolate: false,
+    maxWorkers: Math.max(2, availableParallelism()),
+    testTimeout: 20_000,
+    hookTimeout: 60_000,
+  },
+});
