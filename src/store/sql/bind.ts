@@ -1,0 +1,34 @@
+import type { Aggregates, Store } from '../store.ts';
+import type { ReadVerb, VerbName, WriteVerb } from './verb.ts';
+import { verbs } from './verbs.ts';
+
+/** What an engine does for the verbs: it finds a connection for them and turns its errors into ours. */
+export interface Driver {
+  read<In, Out>(verb: ReadVerb<In, Out>, input: In): Promise<Out>;
+  /** Runs a verb as one unit of work; resolves when it is on disk. */
+  write<In, Out>(verb: WriteVerb<In, Out>, name: VerbName, input: In): Promise<Out>;
+  close(): Promise<void>;
+}
+
+/** The store over an engine: one function for each verb of store.ts. */
+export function bindStore(driver: Driver): Store {
+  const bound: Record<string, Record<string, unknown>> = {};
+  for (const [family, ofFamily] of Object.entries(verbs)) {
+    const functions: Record<string, unknown> = {};
+    for (const [verb, definition] of Object.entries(ofFamily as Record<string, ReadVerb<unknown, unknown>>)) {
+      functions[verb] = bindVerb(driver, definition, { family, verb });
+    }
+    bound[family] = functions;
+  }
+  // The types of `verbs` hold each definition to its interface; here only their names are walked.
+  return { ...(bound as unknown as Aggregates), close: () => driver.close() };
+}
+
+function bindVerb(
+  driver: Driver,
+  definition: ReadVerb<unknown, unknown> | WriteVerb<unknown, unknown>,
+  name: VerbName,
+): (input: unknown) => Promise<unknown> {
+  if (definition.kind === 'read') return (input) => driver.read(definition, input);
+  return (input) => driver.write(definition, name, input);
+}

@@ -1,0 +1,102 @@
+import type { ClientRecord, ClientSecretRecord } from '../records.ts';
+import type { ClientStore, Page } from '../store.ts';
+import { columns, statement } from './statement.ts';
+import { read, type Transaction, type Verbs, write } from './verb.ts';
+
+const METADATA = [
+  'name',
+  'application_type',
+  'token_endpoint_auth_method',
+  'grant_types_json',
+  'response_types_json',
+  'redirect_uris_json',
+  'post_logout_redirect_uris_json',
+  'scope',
+  'audiences_json',
+  'jwks_json',
+  'require_pkce',
+  'skip_consent',
+  'access_token_lifetime',
+  'refresh_token_lifetime',
+  'refresh_token_absolute_lifetime',
+  'client_uri',
+  'logo_uri',
+  'policy_uri',
+  'tos_uri',
+  'contacts_json',
+  'source',
+  'status',
+  'registration_token_hash',
+  'updated_at',
+] as const;
+
+const insertClient = statement<ClientRecord>()((db, client) =>
+  db
+    .insertInto('clients')
+    .values(columns(client, ['id', 'created_at', ...METADATA]))
+    .onConflict((conflict) => conflict.doNothing()),
+);
+const insertSecret = statement<ClientSecretRecord>()((db, secret) =>
+  db
+    .insertInto('client_secrets')
+    .values(columns(secret, ['id', 'client_id', 'secret_hash', 'created_at', 'expires_at'])),
+);
+const findClient = statement<{ id: string }>()((db, { id }) =>
+  db.selectFrom('clients').selectAll().where('id', '=', id),
+);
+const findSecrets = statement<{ id: string }>()((db, { id }) =>
+  db.selectFrom('client_secrets').selectAll().where('client_id', '=', id).orderBy('created_at', 'desc'),
+);
+const listClients = statement<Page>()((db, { after, limit }) =>
+  db.selectFrom('clients').selectAll().where('id', '>', after).orderBy('id').limit(limit),
+);
+const updateClient = statement<ClientRecord>()((db, client) =>
+  db.updateTable('clients').set(columns(client, METADATA)).where('id', '=', client.id),
+);
+const expireSecrets = statement<{ client_id: string; at: number }>()((db, { client_id, at }) =>
+  db
+    .updateTable('client_secrets')
+    .set({ expires_at: at })
+    .where('client_id', '=', client_id)
+    .where((where) => where.or([where('expires_at', 'is', null), where('expires_at', '>', at)])),
+);
+const deleteClient = statement<{ id: string }>()((db, { id }) =>
+  db.deleteFrom('clients').where('id', '=', id),
+);
+
+export async function addClient(
+  db: Transaction,
+  client: ClientRecord,
+  secret: ClientSecretRecord | null,
+): Promise<boolean> {
+  if ((await db.run(insertClient, client)) === 0) return false;
+  if (secret !== null) await db.run(insertSecret, secret);
+  return true;
+}
+
+export const clients: Verbs<ClientStore> = {
+  create: write(async (db, { client, secret }) => ({
+    outcome: (await addClient(db, client, secret)) ? 'created' : 'taken',
+  })),
+  find: read(async (db, input) => {
+    const client = await db.first(findClient, input);
+    if (!client) return undefined;
+    const secrets = client.token_endpoint_auth_method.startsWith('client_secret')
+      ? await db.all(findSecrets, input)
+      : [];
+    return { ...client, secrets };
+  }),
+  list: read(async (db, input) => db.all(listClients, input)),
+  update: write(async (db, { client }) => ({
+    outcome: (await db.run(updateClient, client)) === 1 ? 'updated' : 'unknown',
+  })),
+  addSecret: write(async (db, { secret, former_expire_at }) => {
+    if (!(await db.first(findClient, { id: secret.client_id }))) return { outcome: 'unknown' };
+    await db.run(expireSecrets, { client_id: secret.client_id, at: former_expire_at });
+    await db.run(insertSecret, secret);
+    return { outcome: 'added' };
+  }),
+  remove: write(async (db, input) => ({
+    outcome: (await db.run(deleteClient, input)) === 1 ? 'removed' : 'unknown',
+  })),
+};

@@ -1,0 +1,56 @@
+import type { ConsentRecord } from '../records.ts';
+import type { ConsentStore } from '../store.ts';
+import { revokeFamiliesOfGrant } from './endings.ts';
+import { columns, statement } from './statement.ts';
+import { read, type Verbs, write } from './verb.ts';
+
+type Grant = { user_id: string; client_id: string };
+
+const upsertConsent = statement<ConsentRecord>()((db, consent) =>
+  db
+    .insertInto('consents')
+    .values(columns(consent, ['user_id', 'client_id', 'resource', 'scope', 'granted_at', 'updated_at']))
+    .onConflict((conflict) =>
+      conflict
+        .columns(['user_id', 'client_id', 'resource'])
+        .doUpdateSet({ scope: consent.scope, updated_at: consent.updated_at }),
+    ),
+);
+const findConsents = statement<Grant>()((db, { user_id, client_id }) =>
+  db.selectFrom('consents').selectAll().where('user_id', '=', user_id).where('client_id', '=', client_id),
+);
+const listOfUser = statement<{ user_id: string }>()((db, { user_id }) =>
+  db
+    .selectFrom('consents')
+    .innerJoin('clients', 'clients.id', 'consents.client_id')
+    .selectAll('consents')
+    .select(['clients.name as client_name', 'clients.client_uri as client_uri'])
+    .where('user_id', '=', user_id)
+    .orderBy('clients.name')
+    .orderBy('consents.client_id')
+    .orderBy('consents.resource'),
+);
+const deleteConsents = statement<Grant>()((db, { user_id, client_id }) =>
+  db.deleteFrom('consents').where('user_id', '=', user_id).where('client_id', '=', client_id),
+);
+const voidCodes = statement<Grant>()((db, { user_id, client_id }) =>
+  db
+    .deleteFrom('auth_codes')
+    .where('user_id', '=', user_id)
+    .where('client_id', '=', client_id)
+    .where('redeemed_at', 'is', null),
+);
+
+export const consents: Verbs<ConsentStore> = {
+  save: write(async (db, input) => {
+    for (const consent of input.consents) await db.run(upsertConsent, consent);
+  }),
+  find: read(async (db, input) => db.all(findConsents, input)),
+  listOfUser: read(async (db, input) => db.all(listOfUser, input)),
+  withdraw: write(async (db, { user_id, client_id, now }) => {
+    const removed = await db.run(deleteConsents, { user_id, client_id });
+    await db.run(voidCodes, { user_id, client_id });
+    await db.run(revokeFamiliesOfGrant, { user_id, client_id, now, reason: 'consent_withdrawn' });
+    return { outcome: removed > 0 ? 'withdrawn' : 'unknown' };
+  }),
+};

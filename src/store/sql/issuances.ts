@@ -1,0 +1,42 @@
+import type { IssuanceStore } from '../store.ts';
+import { insertIssuance } from './inserts.ts';
+import { statement } from './statement.ts';
+import { read, type Verbs, write } from './verb.ts';
+
+const findLive = statement<{ jti: string; now: number }>()((db, { jti, now }) =>
+  db
+    .selectFrom('issuances')
+    .innerJoin('clients', 'clients.id', 'issuances.client_id')
+    .leftJoin('token_families', 'token_families.id', 'issuances.family_id')
+    .leftJoin('users', 'users.id', 'issuances.user_id')
+    .selectAll('issuances')
+    .where('issuances.jti', '=', jti)
+    .where('issuances.expires_at', '>', now)
+    .where('issuances.revoked_at', 'is', null)
+    .where('clients.status', '=', 'active')
+    .where((where) =>
+      where.or([
+        where('issuances.family_id', 'is', null),
+        where.and([
+          where('token_families.id', 'is not', null),
+          where('token_families.revoked_at', 'is', null),
+        ]),
+      ]),
+    )
+    .where((where) =>
+      where.or([where('issuances.user_id', 'is', null), where('users.status', '=', 'active')]),
+    ),
+);
+const revoke = statement<{ jti: string; now: number }>()((db, { jti, now }) =>
+  db.updateTable('issuances').set({ revoked_at: now }).where('jti', '=', jti).where('revoked_at', 'is', null),
+);
+
+export const issuances: Verbs<IssuanceStore> = {
+  record: write(async (db, { issuance }) => {
+    await db.run(insertIssuance, issuance);
+  }),
+  findLive: read(async (db, input) => db.first(findLive, input)),
+  revoke: write(async (db, input) => ({
+    outcome: (await db.run(revoke, input)) === 1 ? 'revoked' : 'unknown',
+  })),
+};

@@ -1,0 +1,77 @@
+import type { SigningKeyRecord } from '../records.ts';
+import type { SigningKeyStore } from '../store.ts';
+import { columns, statement } from './statement.ts';
+import { read, type Transaction, type Verbs, write } from './verb.ts';
+
+const listKeys = statement<object>()((db) =>
+  db.selectFrom('signing_keys').selectAll().orderBy('created_at').orderBy('kid'),
+);
+// Two unique indexes, one active and one pending key, decide every race.
+const insertKey = statement<SigningKeyRecord>()((db, key) =>
+  db
+    .insertInto('signing_keys')
+    .values(
+      columns(key, [
+        'kid',
+        'algorithm',
+        'state',
+        'public_jwk_json',
+        'key_store',
+        'created_at',
+        'activates_at',
+        'activated_at',
+        'retires_at',
+        'retired_at',
+      ]),
+    )
+    .onConflict((conflict) => conflict.doNothing()),
+);
+const holdPending = statement<{ kid: string; now: number }>()((db, { kid, now }) =>
+  db
+    .updateTable('signing_keys')
+    .set({ activated_at: now })
+    .where('kid', '=', kid)
+    .where('state', '=', 'pending'),
+);
+const retireActive = statement<{ retires_at: number }>()((db, { retires_at }) =>
+  db.updateTable('signing_keys').set({ state: 'retiring', retires_at }).where('state', '=', 'active'),
+);
+const activate = statement<{ kid: string }>()((db, { kid }) =>
+  db.updateTable('signing_keys').set({ state: 'active' }).where('kid', '=', kid),
+);
+const retireDue = statement<{ now: number }>()((db, { now }) =>
+  db
+    .updateTable('signing_keys')
+    .set({ state: 'retired', retired_at: now })
+    .where('state', '=', 'retiring')
+    .where('retires_at', '<=', now),
+);
+const longestOfClients = statement<object>()((db) =>
+  db.selectFrom('clients').select((select) => select.fn.max('access_token_lifetime').as('longest')),
+);
+const longestOfResources = statement<object>()((db) =>
+  db.selectFrom('resources').select((select) => select.fn.max('access_token_lifetime').as('longest')),
+);
+
+const add = async (db: Transaction, key: SigningKeyRecord) =>
+  (await db.run(insertKey, key)) === 1 ? ({ outcome: 'added' } as const) : ({ outcome: 'taken' } as const);
+
+export const keys: Verbs<SigningKeyStore> = {
+  list: read(async (db) => db.all(listKeys, {})),
+  addFirst: write(async (db, { key }) =>
+    (await db.first(listKeys, {})) ? { outcome: 'taken' } : add(db, key),
+  ),
+  addPending: write(async (db, { key }) => add(db, key)),
+  activate: write(async (db, { kid, now, retires_at }) => {
+    if ((await db.run(holdPending, { kid, now })) === 0) return { outcome: 'unknown' };
+    await db.run(retireActive, { retires_at });
+    await db.run(activate, { kid });
+    return { outcome: 'activated' };
+  }),
+  retireDue: write(async (db, input) => ({ retired: await db.run(retireDue, input) })),
+  longestTokenLifetime: read(async (db) => {
+    const ofClients = await db.first(longestOfClients, {});
+    const ofResources = await db.first(longestOfResources, {});
+    return Math.max(Number(ofClients?.longest ?? 0), Number(ofResources?.longest ?? 0));
+  }),
+};

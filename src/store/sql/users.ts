@@ -1,0 +1,116 @@
+import type { PasswordRecord, UserRecord } from '../records.ts';
+import type { Page, UserStore } from '../store.ts';
+import { endSessionsOfUser, revokeFamiliesOfUser } from './endings.ts';
+import { columns, statement } from './statement.ts';
+import { read, type Transaction, type Verbs, write } from './verb.ts';
+
+const USER = [
+  'id',
+  'username',
+  'email',
+  'email_verified',
+  'status',
+  'profile_json',
+  'created_at',
+  'updated_at',
+] as const;
+
+const insertUser = statement<UserRecord>()((db, user) =>
+  db
+    .insertInto('users')
+    .values(columns(user, USER))
+    .onConflict((conflict) => conflict.doNothing()),
+);
+const insertPassword = statement<PasswordRecord>()((db, password) =>
+  db.insertInto('passwords').values(columns(password, ['user_id', 'hash', 'changed_at'])),
+);
+const upsertPassword = statement<PasswordRecord>()((db, password) =>
+  db
+    .insertInto('passwords')
+    .values(columns(password, ['user_id', 'hash', 'changed_at']))
+    .onConflict((conflict) =>
+      conflict.column('user_id').doUpdateSet({ hash: password.hash, changed_at: password.changed_at }),
+    ),
+);
+const findById = statement<{ id: string }>()((db, { id }) =>
+  db.selectFrom('users').selectAll().where('id', '=', id),
+);
+const findByLogin = statement<{ login: string }>()((db, { login }) =>
+  db
+    .selectFrom('users')
+    .leftJoin('passwords', 'passwords.user_id', 'users.id')
+    .selectAll('users')
+    .select('passwords.hash as password_hash')
+    .where((where) => where.or([where('users.username', '=', login), where('users.email', '=', login)]))
+    // A user name that is somebody else's address must not shadow its owner: the user name wins.
+    .orderBy((order) => order.case().when('users.username', '=', login).then(0).else(1).end())
+    .limit(1),
+);
+const listUsers = statement<Page>()((db, { after, limit }) =>
+  db.selectFrom('users').selectAll().where('id', '>', after).orderBy('id').limit(limit),
+);
+const findTaken = statement<{ id: string; username: string; email: string | null }>()(
+  (db, { id, username, email }) =>
+    db
+      .selectFrom('users')
+      .select('id')
+      .where('id', '<>', id)
+      .where((where) => where.or([where('username', '=', username), where('email', '=', email)])),
+);
+const updateUser = statement<UserRecord>()((db, user) =>
+  db
+    .updateTable('users')
+    .set(columns(user, ['username', 'email', 'email_verified', 'profile_json', 'updated_at']))
+    .where('id', '=', user.id),
+);
+const setStatus = statement<{ id: string; status: UserRecord['status']; now: number }>()(
+  (db, { id, status, now }) => db.updateTable('users').set({ status, updated_at: now }).where('id', '=', id),
+);
+const replaceHash = statement<{ user_id: string; old_hash: string; new_hash: string }>()((db, input) =>
+  db
+    .updateTable('passwords')
+    .set({ hash: input.new_hash })
+    .where('user_id', '=', input.user_id)
+    .where('hash', '=', input.old_hash),
+);
+const deleteUser = statement<{ id: string }>()((db, { id }) => db.deleteFrom('users').where('id', '=', id));
+
+/** A person who is locked out, or whose password was stolen, must not live on in sessions and tokens. */
+async function endEverything(db: Transaction, user_id: string, now: number, reason: string): Promise<void> {
+  await db.run(endSessionsOfUser, { user_id, except: '', now });
+  await db.run(revokeFamiliesOfUser, { user_id, except_session: '', now, reason });
+}
+
+export const users: Verbs<UserStore> = {
+  create: write(async (db, { user, password_hash }) => {
+    if ((await db.run(insertUser, user)) === 0) return { outcome: 'taken' };
+    if (password_hash !== null) {
+      await db.run(insertPassword, { user_id: user.id, hash: password_hash, changed_at: user.created_at });
+    }
+    return { outcome: 'created' };
+  }),
+  find: read(async (db, input) => db.first(findById, input)),
+  findByLogin: read(async (db, input) => db.first(findByLogin, input)),
+  list: read(async (db, input) => db.all(listUsers, input)),
+  update: write(async (db, { user }) => {
+    if (await db.first(findTaken, user)) return { outcome: 'taken' };
+    return { outcome: (await db.run(updateUser, user)) === 1 ? 'updated' : 'unknown' };
+  }),
+  setPassword: write(async (db, password) => {
+    if (!(await db.first(findById, { id: password.user_id }))) return { outcome: 'unknown' };
+    await db.run(upsertPassword, password);
+    await endEverything(db, password.user_id, password.changed_at, 'password_changed');
+    return { outcome: 'set' };
+  }),
+  rehashPassword: write(async (db, input) => {
+    await db.run(replaceHash, input);
+  }),
+  setStatus: write(async (db, input) => {
+    if ((await db.run(setStatus, input)) === 0) return { outcome: 'unknown' };
+    if (input.status === 'disabled') await endEverything(db, input.id, input.now, 'user_disabled');
+    return { outcome: 'set' };
+  }),
+  remove: write(async (db, input) => ({
+    outcome: (await db.run(deleteUser, input)) === 1 ? 'removed' : 'unknown',
+  })),
+};

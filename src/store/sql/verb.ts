@@ -1,0 +1,50 @@
+import type { Aggregates } from '../store.ts';
+import type { Statement } from './statement.ts';
+
+type Now<T> = T | Promise<T>;
+
+/** What a verb reads with: a connection in a transaction, or a reading connection. SQLite answers at once. */
+export interface Reader {
+  all<In extends object, Row>(statement: Statement<In, Row>, input: In): Now<Row[]>;
+  first<In extends object, Row>(statement: Statement<In, Row>, input: In): Now<Row | undefined>;
+}
+
+/** What a verb writes with. Whatever it does is undone when the verb throws. */
+export interface Transaction extends Reader {
+  /** Runs a statement; how many rows it changed. */
+  run<In extends object>(statement: Statement<In, unknown>, input: In): Now<number>;
+}
+
+export interface ReadVerb<In, Out> {
+  readonly kind: 'read';
+  run(db: Reader, input: In): Promise<Out>;
+}
+
+export interface WriteVerb<In, Out> {
+  readonly kind: 'write';
+  run(db: Transaction, input: In): Promise<Out>;
+}
+
+export function read<In, Out>(run: (db: Reader, input: In) => Promise<Out>): ReadVerb<In, Out> {
+  return { kind: 'read', run };
+}
+
+export function write<In, Out>(run: (db: Transaction, input: In) => Promise<Out>): WriteVerb<In, Out> {
+  return { kind: 'write', run };
+}
+
+type Implementation<Verb> = Verb extends (input: infer In) => Promise<infer Out>
+  ? ReadVerb<In, Out> | WriteVerb<In, Out>
+  : never;
+
+/** The shape that the SQL of one aggregate must have to stand behind its interface in store.ts. */
+export type Verbs<Aggregate> = { readonly [Name in keyof Aggregate]: Implementation<Aggregate[Name]> };
+
+/** The SQL of every aggregate. */
+export type Families = { readonly [Name in keyof Aggregates]: Verbs<Aggregates[Name]> };
+
+/** A verb's address, as it travels to the writer thread. */
+export interface VerbName {
+  readonly family: string;
+  readonly verb: string;
+}

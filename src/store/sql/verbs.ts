@@ -1,0 +1,45 @@
+/** Every verb of the store, by aggregate: the one SQL implementation behind both engines. */
+import { clients } from './clients.ts';
+import { codes } from './codes.ts';
+import { consents } from './consents.ts';
+import { families } from './families.ts';
+import { issuances } from './issuances.ts';
+import { keys } from './keys.ts';
+import { loginFailures } from './login-failures.ts';
+import { refresh } from './refresh.ts';
+import { registrations } from './registrations.ts';
+import { requests } from './requests.ts';
+import { resources } from './resources.ts';
+import { sessions } from './sessions.ts';
+import { audit, deployment, health, replays, settings } from './singles.ts';
+import { users } from './users.ts';
+import type { Families, ReadVerb, VerbName, WriteVerb } from './verb.ts';
+
+export const verbs: Families = {
+  deployment,
+  users,
+  sessions,
+  clients,
+  resources,
+  consents,
+  requests,
+  codes,
+  refresh,
+  families,
+  issuances,
+  registrations,
+  replays,
+  keys,
+  loginFailures,
+  audit,
+  settings,
+  health,
+};
+
+type AnyVerb = ReadVerb<unknown, unknown> | WriteVerb<unknown, unknown>;
+
+export function findVerb({ family, verb }: VerbName): AnyVerb {
+  const found = (verbs as unknown as Record<string, Record<string, AnyVerb>>)[family]?.[verb];
+  if (!found) throw new TypeError(`the store has no verb ${family}.${verb}`);
+  return found;
+}
