@@ -1,0 +1,27 @@
+import type { AuthorizationRequest } from '../../flow/requests.ts';
+import { html, type Outgoing, redirect } from '../../http/exchange.ts';
+import { formPostPage } from './form-post.ts';
+
+/** Where an answer goes and how; known as soon as the client and its redirect URI are. */
+export type ReturnAddress = Pick<AuthorizationRequest, 'redirect_uri' | 'response_mode' | 'state'>;
+
+/** Sends an answer back to the client, with `state` and `iss` (RFC 9207) on success and on error alike. */
+export function answerClient(
+  address: ReturnAddress,
+  issuer: string,
+  answer: Readonly<Record<string, string>>,
+): Outgoing {
+  const parameters = { ...answer, ...(address.state !== null && { state: address.state }), iss: issuer };
+  if (address.response_mode === 'form_post') {
+    const page = formPostPage(address.redirect_uri, parameters);
+    const sent = html(200, page.html);
+    return { ...sent, headers: { ...sent.headers, 'content-security-policy': page.csp } };
+  }
+  return redirect(withQuery(address.redirect_uri, parameters));
+}
+
+/** Adds parameters to a URI that may have a query already, without touching a byte of it (RFC 6749 section 3.1.2). */
+function withQuery(uri: string, parameters: Readonly<Record<string, string>>): string {
+  const separator = !uri.includes('?') ? '?' : /[?&]$/.test(uri) ? '' : '&';
+  return `${uri}${separator}${new URLSearchParams(parameters)}`;
+}

@@ -1,0 +1,127 @@
+import { paths } from '../../flow/paths.ts';
+import type { AuthorizationRequest } from '../../flow/requests.ts';
+import type { Incoming, Outgoing, Route } from '../../http/exchange.ts';
+import { OAuthError } from '../../http/oauth-error.ts';
+import type { Params } from '../../http/params.ts';
+import type { Client, Clients } from '../../registry/clients.ts';
+import type { Resources } from '../../registry/resources.ts';
+import { checkClaimsParameter } from '../claims-parameter.ts';
+import { checkAsk } from '../entitlement.ts';
+import type { IdTokenReader } from '../id-token-hint.ts';
+import type { OAuthSettings } from '../settings.ts';
+import { answerClient, type ReturnAddress } from './answer.ts';
+import { checkClient } from './check-client.ts';
+import { checkIdTokenHint } from './check-hint.ts';
+import { checkPkce } from './check-pkce.ts';
+import { checkCarried, checkMaxAge, checkPrompt } from './check-prompt.ts';
+import { checkRedirectUri } from './check-redirect-uri.ts';
+import {
+  checkResponseMode,
+  checkResponseType,
+  refuseRepeats,
+  refuseRequestObjects,
+} from './check-response.ts';
+import type { Dispatcher } from './dispatch.ts';
+
+export interface AuthorizeParts {
+  readonly issuer: string;
+  readonly settings: OAuthSettings;
+  readonly clients: Clients;
+  readonly resources: Resources;
+  readonly idTokens: IdTokenReader;
+  readonly dispatcher: Dispatcher;
+}
+
+/** The authorization endpoint (RFC 6749 section 3.1, OpenID Connect Core 3.1.2): by GET or POST. */
+export function authorizeRoutes(parts: AuthorizeParts): readonly Route[] {
+  const route = { path: paths.authorize, kind: 'page' as const };
+  return [
+    {
+      ...route,
+      method: 'GET',
+      body: 'none',
+      handle: (incoming) => authorize(incoming, incoming.query, parts),
+    },
+    {
+      ...route,
+      method: 'POST',
+      body: 'form',
+      handle: (incoming) => authorize(incoming, incoming.form, parts),
+    },
+    {
+      ...route,
+      path: paths.resume,
+      method: 'GET',
+      body: 'none',
+      handle: (incoming) => parts.dispatcher.resume(incoming),
+    },
+  ];
+}
+
+async function authorize(incoming: Incoming, params: Params, parts: AuthorizeParts): Promise<Outgoing> {
+  // Errors up to here are shown to the person: there is nobody yet whom they could safely be sent to.
+  refuseRepeats(params);
+  const client = await checkClient(params, parts.clients);
+  const redirect_uri = checkRedirectUri(params, client);
+  const address: ReturnAddress = {
+    redirect_uri,
+    response_mode: tolerantMode(params),
+    state: params.get('state') ?? null,
+  };
+  try {
+    const request = await checkRequest(params, client, redirect_uri, parts);
+    return await parts.dispatcher.begin(incoming, request, client);
+  } catch (error) {
+    if (!(error instanceof OAuthError)) throw error;
+    return answerClient(address, parts.issuer, { error: error.error, error_description: error.message });
+  }
+}
+
+/** The rules of a request, one a line, in the order in which their errors are told. */
+async function checkRequest(
+  params: Params,
+  client: Client,
+  redirect_uri: string,
+  parts: AuthorizeParts,
+): Promise<AuthorizationRequest> {
+  refuseRequestObjects(params);
+  checkResponseType(params, client);
+  const response_mode = checkResponseMode(params);
+  const state = checkCarried(params, 'state', 4096);
+  const nonce = checkCarried(params, 'nonce', 1024);
+  const login_hint = checkCarried(params, 'login_hint', 320);
+  const code_challenge = checkPkce(params, client);
+  const prompt = checkPrompt(params);
+  const max_age = checkMaxAge(params);
+  const subject = await checkIdTokenHint(params, client, parts.idTokens);
+  const claims_json = checkClaimsParameter(params.get('claims'));
+  const { scope, resources } = await checkAsk(
+    {
+      scope: params.get('scope'),
+      resources: params.all('resource'),
+      defaultScope: parts.settings.default_scope,
+      ceiling: client.scope === '' ? null : client.scope,
+    },
+    parts,
+  );
+  return {
+    client_id: client.id,
+    redirect_uri,
+    response_mode,
+    scope,
+    resources,
+    state,
+    nonce,
+    code_challenge,
+    prompt,
+    max_age,
+    login_hint,
+    subject,
+    claims_json,
+  };
+}
+
+/** An error about the response mode itself still needs a way back. */
+function tolerantMode(params: Params): ReturnAddress['response_mode'] {
+  return params.get('response_mode') === 'form_post' ? 'form_post' : 'query';
+}
