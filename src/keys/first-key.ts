@@ -1,0 +1,113 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Failure } from '../kernel/errors.ts';
+import type { SigningKeyRecord } from '../store/records.ts';
+import type { SigningKeyStore } from '../store/store.ts';
+import type { Algorithm } from './jwk.ts';
+import { type KeyPair, makeKeyPair, readKeyPair, writePem } from './key-pair.ts';
+import type { KeyStore } from './key-store.ts';
+
+export interface FirstKeyParts {
+  readonly store: SigningKeyStore;
+  readonly keyStore: KeyStore;
+  readonly algorithm: Algorithm;
+  readonly now: number;
+  /** Whether nothing was ever kept in this database. */
+  readonly installationIsNew: boolean;
+}
+
+/**
+ * Gives a database without any key its first one, active at once: nobody can have cached a JWK set. It is made only for
+ * a new installation, and never next to key files, because those say that a database is missing. A lone key file is taken
+ * over instead: it is what a first start leaves that died before its database row, and keys that exist must not be replaced.
+ *
+ * @returns the id of the first key when it was added here, undefined when another process was first
+ * Failures: `configuration` when the database has been in use, or holds fewer keys than the key store.
+ */
+export async function addFirstKey(parts: FirstKeyParts): Promise<string | undefined> {
+  const { store, keyStore, now } = parts;
+  const pair = await findOrMake(parts).catch(async (error: unknown) => {
+    if (await anotherWasFirst(store)) return undefined;
+    throw error;
+  });
+  if (pair === undefined) return undefined;
+  const { outcome } = await store.addFirst({ key: newRecord(pair, keyStore, { now, activatesAt: now }) });
+  if (outcome === 'added') return pair.kid;
+  await discardUnpublished(store, keyStore, pair.kid);
+  return undefined;
+}
+
+async function findOrMake({ keyStore, algorithm, installationIsNew }: FirstKeyParts): Promise<KeyPair> {
+  const kept = await keyStore.list();
+  if (!installationIsNew || kept.length > 1) throw keysAreGone(keyStore, kept);
+  return kept[0] === undefined ? makeKept(keyStore, algorithm) : takeOver(keyStore, kept[0]);
+}
+
+/** Tells processes that start together for the first time, and see each other's files, from a database that is missing. */
+async function anotherWasFirst(store: SigningKeyStore): Promise<boolean> {
+  for (let attempt = 0; attempt < 8; attempt++) {
+    if ((await store.list({})).length > 0) return true;
+    await sleep(100);
+  }
+  return false;
+}
+
+/** Makes a key and keeps its private half, so that a crash can leave a file without a row, never a row without a file. */
+export async function makeKept(keyStore: KeyStore, algorithm: Algorithm): Promise<KeyPair> {
+  const pair = await makeKeyPair(algorithm);
+  await keyStore.save(pair.kid, writePem(pair));
+  return pair;
+}
+
+/** The row of a key that was made now: active when it signs from now on, pending otherwise. */
+export function newRecord(
+  pair: KeyPair,
+  keyStore: KeyStore,
+  times: { now: number; activatesAt: number },
+): SigningKeyRecord {
+  const signsAlready = times.activatesAt <= times.now;
+  return {
+    kid: pair.kid,
+    algorithm: pair.algorithm,
+    state: signsAlready ? 'active' : 'pending',
+    public_jwk_json: JSON.stringify(pair.jwk),
+    key_store: keyStore.name,
+    created_at: times.now,
+    activates_at: times.activatesAt,
+    activated_at: signsAlready ? times.now : null,
+    retires_at: null,
+    retired_at: null,
+  };
+}
+
+/** Removes a private half that lost a race, unless another process has published the very same key. */
+export async function discardUnpublished(
+  store: SigningKeyStore,
+  keyStore: KeyStore,
+  kid: string,
+): Promise<void> {
+  const published = await store.list({});
+  if (published.some((key) => key.kid === kid)) return;
+  await keyStore.remove(kid);
+}
+
+async function takeOver(keyStore: KeyStore, kid: string): Promise<KeyPair> {
+  const pair = readKeyPair((await keyStore.load(kid)) ?? '');
+  if (pair?.kid === kid) return pair;
+  throw new Failure('configuration', `${keyStore.locate(kid)} does not hold the key that its name says.`, {
+    hint: 'Put the right file back from a backup, or move this one away if it never belonged here, and start again.',
+  });
+}
+
+function keysAreGone(keyStore: KeyStore, kept: readonly string[]): Failure {
+  const found =
+    kept.length === 0
+      ? 'nor does the key store'
+      : `but there are ${kept.map((kid) => keyStore.locate(kid)).join(', ')}`;
+  return new Failure(
+    'configuration',
+    `The database holds no signing key, ${found}, and this is not a new installation.`,
+    {
+      hint: 'Make sure that the settings name the right database and state directory, or restore both from one backup. No key is made.',
+    },
+  );
+}

@@ -1,0 +1,56 @@
+import { createPrivateKey, createPublicKey, generateKeyPair, type KeyObject } from 'node:crypto';
+import { promisify } from 'node:util';
+import { type Algorithm, algorithmOf, type PublicJwk, publicJwk, thumbprint } from './jwk.ts';
+
+/** Both halves of a signing key; its id is its RFC 7638 thumbprint, so that a key proves its own name. */
+export interface KeyPair {
+  readonly kid: string;
+  readonly algorithm: Algorithm;
+  readonly privateKey: KeyObject;
+  readonly jwk: PublicJwk;
+}
+
+const generate = promisify(generateKeyPair);
+
+/** A new key pair, made in the thread pool. */
+export async function makeKeyPair(algorithm: Algorithm): Promise<KeyPair> {
+  const { privateKey } = await generateFor(algorithm);
+  return pairOf(privateKey, algorithm);
+}
+
+function generateFor(algorithm: Algorithm): Promise<{ privateKey: KeyObject }> {
+  switch (algorithm) {
+    case 'ES256':
+      return generate('ec', { namedCurve: 'P-256' });
+    case 'EdDSA':
+      return generate('ed25519');
+    case 'RS256':
+      return generate('rsa', { modulusLength: 2048 });
+  }
+}
+
+/** The key pair in a PEM text; undefined when the text holds no private key that we can sign with. */
+export function readKeyPair(pem: string): KeyPair | undefined {
+  const privateKey = readPrivateKey(pem);
+  const algorithm = privateKey && algorithmOf(privateKey);
+  return algorithm && pairOf(privateKey, algorithm);
+}
+
+/** PKCS #8, PEM: how key stores keep it. */
+export function writePem(pair: KeyPair): string {
+  return pair.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+}
+
+function readPrivateKey(pem: string): KeyObject | undefined {
+  try {
+    return createPrivateKey(pem);
+  } catch {
+    return undefined;
+  }
+}
+
+function pairOf(privateKey: KeyObject, algorithm: Algorithm): KeyPair {
+  const publicKey = createPublicKey(privateKey);
+  const kid = thumbprint(publicKey.export({ format: 'jwk' })) ?? '';
+  return { kid, algorithm, privateKey, jwk: publicJwk(kid, algorithm, publicKey) };
+}

@@ -1,0 +1,90 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Clock, systemClock } from '../kernel/clock.ts';
+import { type Log, type LogFields, silentLog } from '../kernel/log.ts';
+import type { SigningKeyStore } from '../store/store.ts';
+import type { Algorithm } from './jwk.ts';
+import type { KeyStore } from './key-store.ts';
+import { openKeyfile } from './keyfile.ts';
+import { type KeyChange, type Keyring, openKeyring } from './keyring.ts';
+import { MemoryKeyRows } from './memory-store.test-kit.ts';
+
+/** A clock that stands still until it is moved. */
+export class ManualClock implements Clock {
+  #now = 1_800_000_000_000;
+
+  now(): number {
+    return this.#now;
+  }
+
+  advance(seconds: number): void {
+    this.#now += seconds * 1000;
+  }
+
+  moveTo(now: number): void {
+    this.#now = now;
+  }
+}
+
+/** Keeps what was logged as a warning or an error. */
+export class MemoryLog implements Log {
+  readonly lines: { level: 'warn' | 'error'; fields: LogFields; message: string }[] = [];
+  readonly debug = silentLog.debug;
+  readonly info = silentLog.info;
+
+  warn(fields: LogFields, message: string): void {
+    this.lines.push({ level: 'warn', fields, message });
+  }
+
+  error(fields: LogFields, message: string): void {
+    this.lines.push({ level: 'error', fields, message });
+  }
+}
+
+export const TIMING = { jwksMaxAge: 300, longestLifetime: 3600, clockSkew: 5 };
+
+/** An installation, for tests: a database, a state directory, a clock, and as many processes as are opened on them. */
+export class Installation<Store extends SigningKeyStore = MemoryKeyRows> implements AsyncDisposable {
+  readonly clock = new ManualClock();
+  readonly log = new MemoryLog();
+  readonly changes: KeyChange[] = [];
+  readonly store: Store;
+  readonly folder: string;
+
+  private constructor(store: Store, folder: string) {
+    this.store = store;
+    this.folder = folder;
+  }
+
+  static async make(): Promise<Installation> {
+    return Installation.on(new MemoryKeyRows());
+  }
+
+  static async on<Store extends SigningKeyStore>(store: Store): Promise<Installation<Store>> {
+    return new Installation(store, join(await mkdtemp(join(tmpdir(), 'keyring-')), 'keys'));
+  }
+
+  keyfile(): Promise<KeyStore> {
+    return openKeyfile({ folder: this.folder, clock: systemClock, log: this.log });
+  }
+
+  /** Starts a process. */
+  async open(parts: { algorithm?: Algorithm; installationIsNew?: boolean } = {}): Promise<Keyring> {
+    return openKeyring({
+      store: this.store,
+      keyStore: await this.keyfile(),
+      algorithm: 'ES256',
+      ...TIMING,
+      clock: this.clock,
+      log: this.log,
+      installationIsNew: true,
+      onChange: (change) => this.changes.push(change),
+      ...parts,
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await rm(join(this.folder, '..'), { recursive: true, force: true });
+  }
+}
