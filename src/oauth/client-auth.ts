@@ -33,6 +33,8 @@ export class ClientAuthentication {
    */
   async authenticate(request: Incoming): Promise<Client> {
     const credentials = readCredentials(request);
+    // Decoded a second time inside a header or an assertion, a name may hold what no database takes as text.
+    if (credentials.id.includes('\0')) throw invalidClient(request, 'the client_id contains U+0000');
     const client = await this.#clients.findActive(credentials.id);
     if (!client) throw invalidClient(request, `no active client "${credentials.id.slice(0, 100)}"`);
     if (client.token_endpoint_auth_method !== credentials.method) {
