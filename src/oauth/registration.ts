@@ -8,7 +8,7 @@ import type { Ids } from '../kernel/ids.ts';
 import { type Random, randomToken } from '../kernel/random.ts';
 import { type Client, type Clients, writeClient } from '../registry/clients.ts';
 import { type ClientMetadata, checkMetadata, showMetadata } from '../registry/metadata.ts';
-import type { ClientSecretRecord } from '../store/records.ts';
+import { newClient, secretRecord, usesSecret } from '../registry/new-client.ts';
 import type { ClientStore, RegistrationStore } from '../store/store.ts';
 import { bearerError, bearerToken } from './bearer.ts';
 import type { OAuthSettings } from './settings.ts';
@@ -48,20 +48,16 @@ async function register(incoming: Incoming, parts: RegistrationParts): Promise<O
   const metadata = checkedMetadata(incoming.json, initialTokenHash !== null, parts);
   const now = clock.now();
   const registrationToken = randomToken(random);
-  const client: Client = {
-    ...metadata,
+  const client = newClient(metadata, {
     id: ids.next('cli'),
     source: 'dynamic',
-    status: 'active',
     registration_token_hash: sha256(registrationToken),
-    created_at: now,
-    updated_at: now,
-    secrets: [],
-  };
-  const secret = client.token_endpoint_auth_method.startsWith('client_secret') ? randomToken(random) : null;
+    now,
+  });
+  const secret = usesSecret(client) ? randomToken(random) : null;
   const { outcome } = await store.registrations.register({
     client: writeClient(client),
-    secret: secret === null ? null : secretRecord(client.id, secret, parts),
+    secret: secret === null ? null : secretRecord({ id: ids.next('sec'), client_id: client.id, secret, now }),
     initial_token_hash: initialTokenHash,
     now,
   });
@@ -196,20 +192,6 @@ function information(
 /** A secret is shown once; zero says that it does not expire (RFC 7591 section 3.2.1). */
 function secretMembers(secret: string | null): Record<string, unknown> {
   return secret === null ? {} : { client_secret: secret, client_secret_expires_at: 0 };
-}
-
-function secretRecord(
-  clientId: string,
-  secret: string,
-  { clock, ids }: RegistrationParts,
-): ClientSecretRecord {
-  return {
-    id: ids.next('sec'),
-    client_id: clientId,
-    secret_hash: sha256(secret),
-    created_at: clock.now(),
-    expires_at: null,
-  };
 }
 
 function record(
