@@ -21,6 +21,7 @@ import {
   isDueToRetire,
   isDueToSign,
   isPublished,
+  retirementMargin,
   retiresAt,
   type Timing,
   VIEW_LIFETIME,
@@ -243,7 +244,12 @@ class DatabaseKeyring implements Keyring {
     const { kid } = due.record;
     const longest = Math.max(this.#timing.longestLifetime, await store.longestTokenLifetime({}));
     const now = this.#now();
-    const { outcome } = await store.activate({ kid, now, retires_at: retiresAt(now, longest, this.#timing) });
+    const { outcome } = await store.activate({
+      kid,
+      now,
+      retires_at: retiresAt(now, longest, this.#timing),
+      margin: retirementMargin(this.#timing),
+    });
     await this.#refresh();
     if (outcome === 'activated')
       this.#tell({ action: 'key.activated', kid }, 'a new signing key has taken over');

@@ -23,7 +23,12 @@ export function activatesAt(now: number, timing: Timing): number {
 
 /** When a key that stops signing now may stop verifying: its last token has run out by then. */
 export function retiresAt(now: number, longestLifetime: number, timing: Timing): number {
-  return now + longestLifetime + timing.clockSkew + VIEW_LIFETIME;
+  return now + longestLifetime + retirementMargin(timing);
+}
+
+/** How long a key verifies after the end of its last token. */
+export function retirementMargin(timing: Timing): number {
+  return timing.clockSkew + VIEW_LIFETIME;
 }
 
 /** Whether verifiers may trust the key: also when nobody has yet recorded that a retiring key's time is over. */

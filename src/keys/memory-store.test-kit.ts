@@ -25,6 +25,7 @@ export class MemoryKeyRows implements SigningKeyStore {
     kid: string;
     now: number;
     retires_at: number;
+    margin: number;
   }): Promise<{ outcome: 'activated' | 'unknown' }> {
     return this.#verb(() => {
       const next = this.rows.get(input.kid);

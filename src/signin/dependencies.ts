@@ -1,0 +1,36 @@
+import type { AuthorizationRequests } from '../flow/requests.ts';
+import type { RecordEvent } from '../identity/events.ts';
+import type { Sessions } from '../identity/sessions.ts';
+import type { PasswordSignIn } from '../identity/sign-in.ts';
+import type { Clock } from '../kernel/clock.ts';
+import type { Random } from '../kernel/random.ts';
+import type { Clients } from '../registry/clients.ts';
+import type { Resources } from '../registry/resources.ts';
+import type { ConsentStore, FamilyStore } from '../store/store.ts';
+import type { Pages } from './pages.ts';
+
+/** Where a person goes after signing out because an application asked for it. */
+export interface PostLogout {
+  readonly uri: string;
+  readonly clientName: string;
+}
+
+/** What the pages are given. */
+export interface SignInDependencies {
+  readonly issuer: string;
+  /** The issuer's path: empty, or `/auth`. */
+  readonly prefix: string;
+  readonly pages: Pages;
+  readonly signIn: Pick<PasswordSignIn, 'attempt'>;
+  readonly sessions: Sessions;
+  readonly requests: Pick<AuthorizationRequests, 'find' | 'decide'>;
+  readonly clients: Pick<Clients, 'find'>;
+  readonly resources: Pick<Resources, 'find' | 'list'>;
+  readonly consents: Pick<ConsentStore, 'save' | 'find' | 'listOfUser' | 'withdraw'>;
+  readonly families: Pick<FamilyStore, 'listOfUser'>;
+  /** What a stored logout handle leads to; undefined once it is gone. */
+  resolvePostLogout(handle: string): Promise<PostLogout | undefined>;
+  readonly record: RecordEvent;
+  readonly clock: Clock;
+  readonly random: Random;
+}
