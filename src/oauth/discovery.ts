@@ -9,7 +9,7 @@ import type { OAuthSettings } from './settings.ts';
 export interface DiscoveryParts {
   readonly issuer: string;
   readonly settings: OAuthSettings;
-  readonly keyring: Pick<Keyring, 'algorithm' | 'jwks' | 'jwksMaxAge'>;
+  readonly keyring: Pick<Keyring, 'jwks' | 'jwksMaxAge'>;
   readonly resources: Pick<Resources, 'list'>;
 }
 
@@ -84,7 +84,8 @@ async function metadata({ issuer, settings, keyring, resources }: DiscoveryParts
     revocation_endpoint_auth_methods_supported: ['none', ...SECRET_METHODS],
     revocation_endpoint_auth_signing_alg_values_supported: ASSERTION_ALGORITHMS,
     subject_types_supported: ['public'],
-    id_token_signing_alg_values_supported: [keyring.algorithm],
+    // All that a published key may have signed with: more than one while the algorithm changes.
+    id_token_signing_alg_values_supported: [...new Set(keyring.jwks().keys.map(({ alg }) => alg))],
     claim_types_supported: ['normal'],
     claims_supported: [
       'sub',

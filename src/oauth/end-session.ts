@@ -3,7 +3,7 @@ import { paths } from '../flow/paths.ts';
 import { type Incoming, type Outgoing, type Route, redirect } from '../http/exchange.ts';
 import { OAuthError } from '../http/oauth-error.ts';
 import type { Params } from '../http/params.ts';
-import type { LiveSession, Sessions } from '../identity/sessions.ts';
+import { type LiveSession, SESSION_COOKIE, type Sessions } from '../identity/sessions.ts';
 import type { Client, Clients } from '../registry/clients.ts';
 import { matchesRedirectUri } from '../registry/redirect-uris.ts';
 import type { HintedUser, IdTokenReader } from './id-token-hint.ts';
@@ -45,13 +45,13 @@ async function endSession(incoming: Incoming, params: Params, parts: EndSessionP
   const hinted = await readHint(params, parts.idTokens);
   const wish = await readWish(params, hinted, parts.clients);
   const target = wish && (await resolvePostLogout(wish, parts.clients));
-  const session = await parts.sessions.find(incoming.cookies.get('session'));
+  const session = await parts.sessions.find(incoming.cookies.get(SESSION_COOKIE));
   // Section 2: the person is asked, unless the hint proves that the application means just this session.
   const asks = session !== undefined && !(hinted && hinted.session_id === session.id);
   if (asks || !target)
     return redirect(`${parts.prefix}${paths.signOut}${wish ? `?post_logout=${wish}` : ''}`);
   if (session) await end(session, incoming, parts);
-  return redirect(target.uri, [{ name: 'session', value: '', maxAge: 0, sameSite: 'lax' }]);
+  return redirect(target.uri, [{ name: SESSION_COOKIE, value: '', maxAge: 0, sameSite: 'lax' }]);
 }
 
 async function end(

@@ -7,7 +7,7 @@ import {
 } from '../../flow/requests.ts';
 import { type Incoming, type Outgoing, redirect } from '../../http/exchange.ts';
 import { OAuthError } from '../../http/oauth-error.ts';
-import type { Session, Sessions } from '../../identity/sessions.ts';
+import { SESSION_COOKIE, type Session, type Sessions } from '../../identity/sessions.ts';
 import { sha256 } from '../../kernel/bytes.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import type { Ids } from '../../kernel/ids.ts';
@@ -70,7 +70,7 @@ export class Dispatcher {
   ): Promise<Outgoing> {
     const { issuer, prefix, requests, clock } = this.#parts;
     const { request } = stored;
-    const session = await this.#parts.sessions.find(incoming.cookies.get('session'));
+    const session = await this.#parts.sessions.find(incoming.cookies.get(SESSION_COOKIE));
     const step = nextStep({
       ...stored,
       client,
