@@ -10,6 +10,7 @@ export const AUDIT_ACTIONS = [
   'user.removed',
   'user.password_changed',
   'session.ended',
+  'session.others_ended',
   'consent.granted',
   'consent.denied',
   'consent.withdrawn',

@@ -59,11 +59,14 @@ export interface Cluster {
   dispose(): Promise<void>;
 }
 
-/** Makes and starts a PostgreSQL server on 127.0.0.1 and on a Unix socket. Rejects with the server's log. */
-export async function startCluster(): Promise<Cluster> {
+/**
+ * Makes and starts a PostgreSQL server on 127.0.0.1 and on a Unix socket. Rejects with the server's log.
+ * @param settings of postgresql.conf, over ours
+ */
+export async function startCluster(settings: Readonly<Record<string, string>> = {}): Promise<Cluster> {
   const folder = await mkdtemp(path.join(tmpdir(), 'authserver-pg-'));
   try {
-    const cluster = new TemporaryCluster(folder, await unprivilegedAccount(), await freePort());
+    const cluster = new TemporaryCluster(folder, await unprivilegedAccount(), await freePort(), settings);
     await cluster.create();
     await cluster.start();
     return cluster;
@@ -80,15 +83,17 @@ class TemporaryCluster implements Cluster {
   readonly #account: Account;
   readonly #data: string;
   readonly #log: string;
+  readonly #settings: Readonly<Record<string, string>>;
   #binaries = '';
   #guard: ChildProcess | undefined;
 
-  constructor(folder: string, account: Account, port: number) {
+  constructor(folder: string, account: Account, port: number, settings: Readonly<Record<string, string>>) {
     this.port = port;
     this.socketDir = folder;
     this.#account = account;
     this.#data = path.join(folder, 'data');
     this.#log = path.join(folder, 'server.log');
+    this.#settings = { ...SETTINGS, ...settings };
   }
 
   dsn(database = 'postgres'): string {
@@ -110,7 +115,7 @@ class TemporaryCluster implements Cluster {
 
   async start(): Promise<void> {
     if (this.#guard) return;
-    const settings = { ...SETTINGS, port: String(this.port), unix_socket_directories: this.socketDir };
+    const settings = { ...this.#settings, port: String(this.port), unix_socket_directories: this.socketDir };
     const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
     const server = [path.join(this.#binaries, 'postgres'), '-D', this.#data, ...flags];
     const log = openSync(this.#log, 'a', 0o644);

@@ -1,0 +1,50 @@
+import type { AuditTrail } from '../audit/trail.ts';
+import type { Incoming, Outgoing, Route } from '../http/exchange.ts';
+import type { Lockout } from '../identity/lockout.ts';
+import type { Sessions } from '../identity/sessions.ts';
+import type { Users } from '../identity/users.ts';
+import type { Clock } from '../kernel/clock.ts';
+import type { Ids } from '../kernel/ids.ts';
+import type { Random } from '../kernel/random.ts';
+import type { Keyring } from '../keys/keyring.ts';
+import type { GrantType } from '../registry/clients.ts';
+import type { Aggregates } from '../store/store.ts';
+import type { AdminApiKey } from './admin-api-key.ts';
+
+/** Who is calling, once admitted: what the audit trail keeps of it. */
+export interface Caller {
+  /** `admin:operator` has a shell on this machine, `admin:api` the API key. */
+  readonly actor: 'admin:operator' | 'admin:api';
+  readonly ip: string | null;
+}
+
+/** A route that only ever runs for somebody admitted (access.ts). */
+export interface AdminRoute extends Pick<Route, 'method' | 'path'> {
+  readonly body: 'none' | 'json';
+  handle(request: Incoming, caller: Caller): Promise<Outgoing>;
+}
+
+/** What the admin API is made of. */
+export interface AdminParts {
+  readonly store: Pick<
+    Aggregates,
+    'clients' | 'resources' | 'registrations' | 'audit' | 'deployment' | 'health'
+  >;
+  readonly users: Users;
+  readonly sessions: Sessions;
+  readonly keyring: Pick<Keyring, 'state' | 'rotate'>;
+  readonly audit: AuditTrail;
+  readonly apiKey: AdminApiKey;
+  readonly lockout: Lockout;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly ids: Ids;
+  /** The grants that this server offers. */
+  readonly grantTypes: readonly GrantType[];
+  /** What `GET /admin/status` tells besides what it asks. */
+  readonly facts: {
+    readonly version: string;
+    readonly issuer: string;
+    readonly storage: 'sqlite' | 'postgres';
+  };
+}

@@ -1,0 +1,51 @@
+import { z } from 'zod';
+import { json } from '../http/exchange.ts';
+import { readBody } from '../http/json-body.ts';
+import { sha256 } from '../kernel/bytes.ts';
+import { randomToken } from '../kernel/random.ts';
+import type { AdminParts, AdminRoute } from './admin-route.ts';
+
+const DAY = 86_400;
+
+const newToken = z.strictObject({
+  note: z.string().max(200).default(''),
+  /** Registrations that it allows; null for any number. */
+  uses: z.int().min(1).max(1_000_000).nullable().default(1),
+  /** Seconds. */
+  lifetime: z
+    .int()
+    .min(60)
+    .max(365 * DAY)
+    .default(DAY),
+});
+
+/** POST /admin/initial-access-tokens: lets its holder register clients (RFC 7591 section 3), shown once. */
+export function initialAccessTokenRoutes({ store, audit, clock, random, ids }: AdminParts): AdminRoute[] {
+  return [
+    {
+      method: 'POST',
+      path: '/admin/initial-access-tokens',
+      body: 'json',
+      async handle(request, caller) {
+        const { note, uses, lifetime } = readBody(newToken, request.json ?? {});
+        const secret = randomToken(random);
+        const now = clock.now();
+        const token = {
+          id: ids.next('iat'),
+          note,
+          uses_left: uses,
+          created_at: now,
+          expires_at: now + lifetime * 1000,
+        };
+        await store.registrations.saveInitialToken({ token: { ...token, token_hash: sha256(secret) } });
+        const { id, expires_at } = token;
+        await audit.record({
+          action: 'initial_token.created',
+          ...caller,
+          detail: { id, note, uses, expires_at },
+        });
+        return json(201, { ...token, initial_access_token: secret });
+      },
+    },
+  ];
+}

@@ -1,0 +1,119 @@
+/**
+ * The admin API as a function: over the socket of the server that runs on this state directory, or in this process where
+ * none runs. So each administrative verb exists once, as a route of the admin API.
+ */
+import { request as httpRequest } from 'node:http';
+import { json as readJson } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Failure, type FailureCode } from '../kernel/errors.ts';
+import { findAdminSocket } from './admin-socket.ts';
+import type { Config } from './config.ts';
+import { lockOwner, prepareStateDir, type StateLock, tryLock } from './state-dir.ts';
+
+/** An answer of the admin API with a status below 400. */
+export interface AdminAnswer {
+  readonly status: number;
+  /** The parsed JSON; undefined where there is none. */
+  readonly body: unknown;
+}
+
+export type AdminMethod = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+
+/** The admin API, whoever serves it. */
+export interface AdminClient {
+  /**
+   * Calls a route, such as `request('POST', '/admin/users', {...})`. An error answer (RFC 9457) is thrown as the Failure
+   * that it describes, with its code, sentence and hint.
+   */
+  request(method: AdminMethod, path: string, body?: object): Promise<AdminAnswer>;
+  close(): Promise<void>;
+}
+
+/** How long a server may take to start or to stop before we give up on it, ms. */
+const PATIENCE = 10_000;
+
+/** Failures: `unavailable` when somebody holds the state directory and does not answer. */
+export async function openAdminClient(config: Config): Promise<AdminClient> {
+  prepareStateDir(config.state_dir);
+  // On PostgreSQL any number of processes may write; they meet in the database.
+  if (config.storage.driver === 'postgres') return openInProcess(config, undefined);
+  const deadline = Date.now() + PATIENCE;
+  for (;;) {
+    const socket = await findAdminSocket(config.state_dir);
+    if (socket !== undefined) return overSocket(socket);
+    const lock = tryLock(config);
+    if (lock) return openInProcess(config, lock);
+    if (Date.now() > deadline) throw silentOwner(config.state_dir);
+    await sleep(50);
+  }
+}
+
+function silentOwner(stateDir: string): Failure {
+  const owner = lockOwner(stateDir);
+  return new Failure(
+    'unavailable',
+    `The state directory ${stateDir} belongs to ${owner}, which does not answer.`,
+    {
+      hint: `See what ${owner} is doing; once it answers or has ended, run the command again.`,
+    },
+  );
+}
+
+function overSocket(socketPath: string): AdminClient {
+  return {
+    request: (method, path, body) => sendOverSocket(socketPath, method, path, body),
+    close: async () => {},
+  };
+}
+
+function sendOverSocket(
+  socketPath: string,
+  method: AdminMethod,
+  path: string,
+  body: object | undefined,
+): Promise<AdminAnswer> {
+  return new Promise((resolve, reject) => {
+    const headers = body === undefined ? {} : { 'content-type': 'application/json' };
+    const sent = httpRequest({ socketPath, method, path, headers, agent: false }, (response) => {
+      const status = response.statusCode ?? 0;
+      const isJson = /\bjson\b/.test(response.headers['content-type'] ?? '');
+      const read = isJson ? readJson(response) : Promise.resolve(response.resume() && undefined);
+      read.then((value) => resolve(answer(status, value))).catch(reject);
+    });
+    sent.once('error', (cause) => reject(new Failure('unavailable', 'The server went away.', { cause })));
+    sent.end(body === undefined ? undefined : JSON.stringify(body));
+  });
+}
+
+async function openInProcess(config: Config, lock: StateLock | undefined): Promise<AdminClient> {
+  try {
+    const { openAdminInProcess } = await import('./admin-server.ts');
+    const { app, close } = await openAdminInProcess(config);
+    return {
+      async request(method, path, body) {
+        const response = await app.inject({ method, url: path, ...(body && { payload: body }) });
+        return answer(response.statusCode, response.body === '' ? undefined : response.json());
+      },
+      async close() {
+        await close();
+        lock?.release();
+      },
+    };
+  } catch (error) {
+    lock?.release();
+    throw error;
+  }
+}
+
+/** What we read of problem details (RFC 9457). */
+interface Problem {
+  readonly code?: FailureCode;
+  readonly detail?: string;
+  readonly hint?: string;
+}
+
+function answer(status: number, body: unknown): AdminAnswer {
+  if (status < 400) return { status, body };
+  const { code = 'internal', detail = `The admin API answered ${status}.`, hint } = (body ?? {}) as Problem;
+  throw new Failure(code, detail, hint === undefined ? {} : { hint });
+}

@@ -1,0 +1,267 @@
+import path from 'node:path';
+import {
+  address,
+  choice,
+  duration,
+  type Facts,
+  file,
+  integer,
+  list,
+  network,
+  optional,
+  section,
+  size,
+  text,
+  truth,
+  type Values,
+} from './key.ts';
+
+/** Every key there is. Defaults, types, the reference in docs/ and the environment's names all come from here. */
+export const tree = section('', {
+  state_dir: file({
+    text: 'The folder that holds everything the server keeps on this machine: database, keys, lock, admin socket. Made with mode 0700. A relative path counts from the working folder.',
+    default: './data',
+    example: '/var/lib/authserver',
+  }),
+
+  server: section('The public listener: the protocol and the pages that people meet.', {
+    issuer: text({
+      text: 'The address by which clients know this server, byte for byte as they configure it. https, except on loopback; no trailing slash, query or fragment. With port 0 in `server.address` and no issuer set, the issuer follows the port.',
+      default: 'http://localhost:9000',
+      example: 'https://auth.example.com',
+    }),
+    address: address({
+      text: 'Where to listen. A port alone means 127.0.0.1; name a host, such as 0.0.0.0, to be reached from elsewhere; port 0 takes a free one.',
+      default: ':9000',
+      example: '0.0.0.0:9000',
+    }),
+    shutdown_wait: duration(
+      { min: '0', max: '10m' },
+      { text: 'How long requests under way may take to finish after SIGTERM or SIGINT.', default: '10s' },
+    ),
+    trusted_proxies: list({
+      text: 'Addresses or networks of proxies whose X-Forwarded-For header is believed. Nobody else is.',
+      default: [],
+      example: '10.0.0.0/8, 127.0.0.1',
+      item: network,
+    }),
+    body_limit: size(
+      { min: '4KiB', max: '16MiB' },
+      { text: 'The largest request body that is read.', default: '64KiB' },
+    ),
+    request_timeout: duration(
+      { min: '1s', max: '10m' },
+      { text: 'How long a client may take to send a whole request.', default: '30s' },
+    ),
+    allowed_origins: list({
+      text: 'Browser origins that may call the endpoints meant for them (CORS); `*` for any. Cookies never take part.',
+      default: ['*'],
+      example: 'https://app.example.com',
+    }),
+  }),
+
+  storage: section('Where rows are kept.', {
+    driver: choice(['sqlite', 'postgres'], {
+      text: 'SQLite is embedded and for one server; PostgreSQL is for several.',
+      default: 'sqlite',
+    }),
+    auto_migrate: optional(
+      truth({
+        text: 'Whether `serve` may bring the schema up to date at start. Without it, `serve` says which steps are pending.',
+        default: undefined,
+        defaultText: '`true` on SQLite; on PostgreSQL only for an empty database',
+      }),
+    ),
+    sqlite: section('', {
+      path: file({
+        text: 'The database file, on a local disk.',
+        default: ({ stateDir }: Facts) => path.join(stateDir, 'authserver.db'),
+        defaultText: '`<state_dir>/authserver.db`',
+      }),
+      wal: truth({
+        text: 'Write-ahead log: readers and the writer do not wait for each other. Every commit is synced to disk either way.',
+        default: true,
+      }),
+    }),
+    postgres: section('', {
+      dsn: optional(
+        text({
+          text: 'Connection string. Needed with `storage.driver: postgres`.',
+          default: undefined,
+          // biome-ignore lint/suspicious/noTemplateCurlyInString: the syntax of the configuration file
+          example: 'postgres://authserver:${POSTGRES_PASSWORD}@db:5432/authserver',
+          secret: true,
+        }),
+      ),
+      max_conns: integer({ min: 1, max: 1000 }, { text: 'Connections in the pool.', default: 10 }),
+      connect_timeout: duration(
+        { min: '100ms', max: '5m' },
+        { text: 'How long to wait for a connection.', default: '5s' },
+      ),
+      statement_timeout: duration(
+        { min: '100ms', max: '1h' },
+        { text: 'How long one statement may run.', default: '30s' },
+      ),
+    }),
+  }),
+
+  signing: section('The keys that sign tokens.', {
+    algorithm: choice(['ES256', 'EdDSA', 'RS256'], {
+      text: 'The algorithm of keys made from now on. Keys that exist keep theirs.',
+      default: 'ES256',
+    }),
+    key_store: choice(['keyfile'], { text: 'Where private keys are kept.', default: 'keyfile' }),
+    key_path: file({
+      text: 'The folder of the `keyfile` store.',
+      default: ({ stateDir }: Facts) => path.join(stateDir, 'keys'),
+      defaultText: '`<state_dir>/keys`',
+    }),
+    jwks_max_age: duration(
+      { min: '1s', max: '24h' },
+      {
+        text: 'How long clients may cache the published keys. A new key signs only after it has been published for this long.',
+        default: '5m',
+      },
+    ),
+    clock_skew: duration(
+      { min: '0', max: '10m' },
+      { text: 'How far the clocks of others may be off.', default: '30s' },
+    ),
+  }),
+
+  session: section("A person's session in a browser.", {
+    max_age: duration(
+      { min: '1m', max: '365d' },
+      { text: 'The end of a session, however much it is used.', default: '24h' },
+    ),
+    idle_timeout: duration(
+      { min: '1m', max: '365d' },
+      { text: 'The end of a session that is not used.', default: '2h' },
+    ),
+  }),
+
+  password: section('How passwords are hashed (Argon2id) and what is asked of them.', {
+    memory: size({ min: '8MiB', max: '4GiB' }, { text: 'Memory of one hash.', default: '19MiB' }),
+    passes: integer({ min: 1, max: 100 }, { text: 'Passes over that memory.', default: 2 }),
+    parallelism: integer({ min: 1, max: 64 }, { text: 'Lanes of one hash.', default: 1 }),
+    max_concurrent_hashes: integer(
+      { min: 1, max: 256 },
+      {
+        text: 'Hashes computed at once; the others wait, so that sign-ins cannot take all memory.',
+        default: 2,
+      },
+    ),
+  }),
+
+  rate_limit: section('Limits for each source address, and for guessing passwords.', {
+    enabled: truth({ text: 'Whether requests are counted at all.', default: true }),
+    requests_per_second: integer(
+      { min: 1, max: 1_000_000 },
+      { text: 'Requests a second that one source may keep up.', default: 100 },
+    ),
+    burst: integer(
+      { min: 1, max: 1_000_000 },
+      { text: 'Requests that one source may make at once.', default: 200 },
+    ),
+    auth_fail_max: integer(
+      { min: 0, max: 100_000 },
+      {
+        text: 'Failed sign-ins to one account from one source before both wait; 0 for no limit.',
+        default: 10,
+      },
+    ),
+    auth_fail_window: duration(
+      { min: '1s', max: '24h' },
+      { text: 'The time in which failures are counted together.', default: '10m' },
+    ),
+    auth_lockout: duration({ min: '1s', max: '24h' }, { text: 'How long they wait then.', default: '15m' }),
+  }),
+
+  admin: section('The admin API. Over the socket in the state directory it is always there.', {
+    enabled: truth({ text: 'Whether the admin API listens on TCP.', default: true }),
+    address: address({ text: 'Where it listens; read as `server.address` is.', default: ':9001' }),
+    api_key: optional(
+      text({
+        text: 'The bearer key of the admin API over TCP, at least 16 characters. Where it is not set, the first start makes one, prints it once and keeps its hash.',
+        default: undefined,
+        defaultText: 'made at the first start',
+        // biome-ignore lint/suspicious/noTemplateCurlyInString: the syntax of the configuration file
+        example: '${ADMIN_API_KEY}',
+        secret: true,
+      }),
+    ),
+  }),
+
+  oauth: section('Lifetimes and defaults of the protocol. Clients may have their own.', {
+    code_lifetime: duration(
+      { min: '5s', max: '10m' },
+      { text: 'How long an authorization code can be redeemed.', default: '1m' },
+    ),
+    access_token_lifetime: duration(
+      { min: '10s', max: '24h' },
+      { text: 'Of access tokens.', default: '15m' },
+    ),
+    id_token_lifetime: duration({ min: '10s', max: '24h' }, { text: 'Of ID tokens.', default: '15m' }),
+    refresh_token_lifetime: duration(
+      { min: '1m', max: '3650d' },
+      { text: 'Of a refresh token that is not used; each use starts it again.', default: '168h' },
+    ),
+    refresh_token_absolute_lifetime: duration(
+      { min: '1m', max: '3650d' },
+      { text: 'From the sign-in to the end of all its refresh tokens.', default: '30d' },
+    ),
+    refresh_retry_window: duration(
+      { min: '0', max: '5m' },
+      {
+        text: 'How long a client that lost an answer may repeat a refresh and get the same successor; after it, a repeat is reuse and ends the sign-in. 0 for never.',
+        default: '10s',
+      },
+    ),
+    default_scope: text({
+      text: 'The scope of an authorization request that asks for none.',
+      default: 'openid',
+    }),
+  }),
+
+  dcr: section('Dynamic client registration (RFC 7591).', {
+    mode: choice(['admin_only', 'open', 'approved_redirects'], {
+      text: 'Who may register: holders of an initial access token, anybody, or anybody whose redirect URIs match `dcr.approved_redirects`.',
+      default: 'admin_only',
+    }),
+    approved_redirects: list({
+      text: 'Redirect URIs that may be registered in the mode `approved_redirects`.',
+      default: [],
+      example: 'https://app.example.com/callback',
+    }),
+    default_client_scope: text({
+      text: 'The scope of a client that registers without one.',
+      default: 'openid profile email offline_access',
+    }),
+  }),
+
+  client_credentials: section('Tokens that a client gets for itself.', {
+    enabled: truth({ text: 'Whether the grant is offered.', default: true }),
+    access_token_lifetime: duration({ min: '10s', max: '24h' }, { text: 'Of these tokens.', default: '1h' }),
+  }),
+
+  observability: section('What the server tells about itself.', {
+    logging: section('', {
+      level: choice(['debug', 'info', 'warn', 'error'], {
+        text: 'The least that is logged.',
+        default: 'info',
+      }),
+      format: choice(['json', 'text'], {
+        text: 'One JSON object a line, or lines for people.',
+        default: ({ terminal }: Facts) => (terminal ? 'text' : 'json'),
+        defaultText: '`text` on a terminal, `json` otherwise',
+      }),
+      output: choice(['stdout', 'stderr'], {
+        text: 'Where log lines go. Standard output otherwise carries only what commands answer.',
+        default: 'stderr',
+      }),
+    }),
+  }),
+});
+
+/** The effective settings: durations in milliseconds, sizes in bytes, paths absolute. */
+export type Config = Values<typeof tree>;

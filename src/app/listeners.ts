@@ -1,0 +1,82 @@
+import type { FastifyInstance } from 'fastify';
+import { drain } from '../http/server.ts';
+import type { Log } from '../kernel/log.ts';
+import type { Store } from '../store/store.ts';
+import { adminApiKey, makeAdminServer } from './admin-server.ts';
+import { forgetAdminSocket, listenOnAdminSocket } from './admin-socket.ts';
+import { openRooms, type Rooms } from './compose.ts';
+import type { Config } from './config.ts';
+import { pendingSteps } from './database.ts';
+import { makeHealth } from './health.ts';
+import { listen } from './listener.ts';
+import { makePublicServer } from './public-server.ts';
+
+/** A server that serves, until it is stopped. */
+export interface Serving {
+  /** The public listener as this machine reaches it. */
+  readonly url: string;
+  /** The admin API over TCP; null where it does not listen. */
+  readonly adminUrl: string | null;
+  /** The key of the admin API when it has just been made. */
+  readonly firstApiKey: string | undefined;
+  /** Stops accepting, finishes requests under way for as long as the settings allow, and closes everything. */
+  stop(): Promise<void>;
+}
+
+/** How often the keys are looked after, ms; well within the time that a view of them may be used. */
+const KEY_TICK = 5000;
+
+/** Builds everything on an open store, which is closed with it, and listens. */
+export async function openListeners(config: Config, store: Store, log: Log): Promise<Serving> {
+  await using undo = new AsyncDisposableStack();
+  const rooms = await openRooms(config, config.server.issuer, store, log);
+  undo.defer(() => rooms.close());
+  undo.use(lookAfterKeys(rooms));
+  const firstApiKey = await adminApiKey(rooms).makeFirst();
+
+  const { clock, keyring } = rooms;
+  const health = makeHealth({
+    store: store.health,
+    keyring,
+    pendingSteps: () => pendingSteps(config),
+    clock,
+  });
+  const apps: FastifyInstance[] = [];
+  const open = (app: FastifyInstance) => {
+    undo.defer(() => app.close());
+    apps.push(app);
+    return app;
+  };
+  undo.defer(() => forgetAdminSocket(config.state_dir));
+  await listenOnAdminSocket(open(makeAdminServer(rooms, 'socket', health)), config.state_dir);
+  const adminUrl = config.admin.enabled
+    ? await listen(open(makeAdminServer(rooms, 'tcp', health)), config.admin.address, 'admin.address')
+    : null;
+  const url = await listen(open(makePublicServer(rooms, health)), config.server.address, 'server.address');
+
+  const opened = undo.move();
+  const stop = async () => {
+    await drainAll(apps, config.server.shutdown_wait, log);
+    await opened.disposeAsync();
+  };
+  return { url, adminUrl, firstApiKey, stop };
+}
+
+async function drainAll(apps: readonly FastifyInstance[], patience: number, log: Log): Promise<void> {
+  log.info({}, 'stopping: requests under way are finished');
+  const finished = await Promise.all(apps.map((app) => drain(app, patience)));
+  if (!finished.every(Boolean)) log.warn({ patience }, 'some requests took too long and were cut off');
+}
+
+/** Promotes and retires keys when their time has come; SIGHUP makes it happen now. */
+function lookAfterKeys({ keyring }: Rooms): Disposable {
+  const tick = () => void keyring.tick();
+  const timer = setInterval(tick, KEY_TICK).unref();
+  process.on('SIGHUP', tick);
+  return {
+    [Symbol.dispose]() {
+      clearInterval(timer);
+      process.off('SIGHUP', tick);
+    },
+  };
+}

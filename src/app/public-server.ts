@@ -1,0 +1,119 @@
+import type { FastifyInstance } from 'fastify';
+import { AuthorizationRequests } from '../flow/requests.ts';
+import type { Route } from '../http/exchange.ts';
+import { RateLimiter } from '../http/limits.ts';
+import { mount } from '../http/mount.ts';
+import type { IdentityEvent } from '../identity/events.ts';
+import { PasswordSignIn } from '../identity/sign-in.ts';
+import { systemClock } from '../kernel/clock.ts';
+import type { Log } from '../kernel/log.ts';
+import { systemRandom } from '../kernel/random.ts';
+import { resolvePostLogout } from '../oauth/end-session.ts';
+import { oauthRoutes } from '../oauth/routes.ts';
+import type { OAuthSettings } from '../oauth/settings.ts';
+import { makeErrorPage } from '../signin/error.ts';
+import { Pages } from '../signin/pages.ts';
+import { signinRoutes } from '../signin/routes.ts';
+import { TokenIssuer } from '../tokens/issuer.ts';
+import { grantTypes, type Rooms } from './compose.ts';
+import type { Config } from './config.ts';
+import { type Health, healthRoutes } from './health.ts';
+import { listen, makeListener } from './listener.ts';
+
+/** What pages and protocol share, made once. */
+interface Shared {
+  readonly prefix: string;
+  readonly requests: AuthorizationRequests;
+  readonly pages: Pages;
+}
+
+/** The public listener: the protocol, the pages, and the probes. */
+export function makePublicServer(rooms: Rooms, health: Health): FastifyInstance {
+  const { config, issuer, log, clock, random, store } = rooms;
+  const prefix = new URL(issuer).pathname.replace(/\/$/, '');
+  const pages = new Pages({ prefix, productName: 'authserver' });
+  const requests = new AuthorizationRequests({ store: store.requests, clock, random });
+  const shared = { prefix, requests, pages };
+
+  const app = makeListener(rooms);
+  const limits = config.rate_limit;
+  const rate = { requestsPerSecond: limits.requests_per_second, burst: limits.burst };
+  const options = {
+    log,
+    secure: issuer.startsWith('https:'),
+    via: 'tcp',
+    allowedOrigins: config.server.allowed_origins,
+    errorPage: makeErrorPage(pages),
+  } as const;
+  const limited = { ...options, ...(limits.enabled && { limiter: new RateLimiter(rate, clock) }) };
+  const protocol = protocolRoutes(rooms, shared);
+  mount(app, [...protocol.belowIssuer, ...pageRoutes(rooms, shared)], { ...limited, prefix });
+  mount(app, protocol.atRoot, { ...limited, prefix: '' });
+  mount(app, healthRoutes(health, clock), { ...options, prefix: '' });
+  return app;
+}
+
+function protocolRoutes(rooms: Rooms, shared: Shared): ReturnType<typeof oauthRoutes> {
+  const { config, issuer, keyring, clock, ids } = rooms;
+  return oauthRoutes({
+    ...rooms,
+    ...shared,
+    settings: oauthSettings(config),
+    tokens: new TokenIssuer({
+      issuer,
+      keyring,
+      clock,
+      ids,
+      idTokenLifetime: config.oauth.id_token_lifetime,
+    }),
+  });
+}
+
+function pageRoutes(rooms: Rooms, shared: Shared): readonly Route[] {
+  const { audit, store, clients } = rooms;
+  const record = ({ actor, ...event }: IdentityEvent) =>
+    audit.record({ ...event, actor: actor === event.user_id ? `user:${actor}` : actor });
+  return signinRoutes({
+    ...rooms,
+    ...shared,
+    signIn: new PasswordSignIn({ ...rooms, record }),
+    consents: store.consents,
+    families: store.families,
+    resolvePostLogout: (handle) => resolvePostLogout(handle, clients),
+    record,
+  });
+}
+
+function oauthSettings(config: Config): OAuthSettings {
+  const { oauth, client_credentials, dcr, signing } = config;
+  return {
+    code_lifetime: oauth.code_lifetime,
+    access_token_lifetime: oauth.access_token_lifetime,
+    machine_token_lifetime: client_credentials.access_token_lifetime,
+    refresh_token_lifetime: oauth.refresh_token_lifetime,
+    refresh_token_absolute_lifetime: oauth.refresh_token_absolute_lifetime,
+    refresh_retry_window: oauth.refresh_retry_window,
+    clock_skew: signing.clock_skew,
+    default_scope: oauth.default_scope,
+    grant_types: grantTypes(config),
+    registration: dcr,
+  };
+}
+
+/** The public listener of a server that waits for its schema: alive, not ready, and nothing else. */
+export async function listenWhileWaiting(
+  config: Config,
+  problem: string,
+  log: Log,
+): Promise<FastifyInstance> {
+  const health: Health = {
+    database: async () => ({ ok: true }),
+    schema: async () => ({ ok: false, problem }),
+    keys: async () => ({ ok: false, problem: 'waits for the schema' }),
+  };
+  const app = makeListener({ config, random: systemRandom });
+  const options = { log, secure: false, via: 'tcp', allowedOrigins: [], prefix: '' } as const;
+  mount(app, healthRoutes(health, systemClock), options);
+  await listen(app, config.server.address, 'server.address');
+  return app;
+}

@@ -1,0 +1,80 @@
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import type { Address, Config, LoadedConfig } from './config.ts';
+import { openDatabase } from './database.ts';
+import { makeLog } from './log.ts';
+import { passSchemaGate } from './schema-gate.ts';
+import { lockedFailure, prepareStateDir, removeState, stateFiles, tryLock, writeState } from './state-dir.ts';
+
+/** What a person or a script needs to know of a server that has begun to serve. */
+export interface Ready {
+  readonly event: 'ready';
+  readonly issuer: string;
+  /** The public listener as this machine reaches it. */
+  readonly url: string;
+  /** The admin API over TCP; null where it does not listen. */
+  readonly admin_url: string | null;
+  readonly pid: number;
+  readonly state_dir: string;
+  /** Only when it has just been made: it cannot be shown again. */
+  readonly admin_api_key?: string;
+}
+
+/**
+ * Serves until `stop` is aborted, then drains within `server.shutdown_wait`.
+ * Failures: `refused` when another process has the state directory, `configuration`, `unavailable`.
+ */
+export async function serve(
+  loaded: LoadedConfig,
+  stop: AbortSignal,
+  announce: (ready: Ready) => void,
+): Promise<void> {
+  const config = await withPort(loaded);
+  const { state_dir } = config;
+  const log = makeLog(config.observability.logging);
+
+  prepareStateDir(state_dir);
+  using lock = tryLock(config);
+  if (!lock) throw lockedFailure(state_dir);
+
+  // What a killed server left behind must not pass for news of this one.
+  removeState(state_dir, stateFiles.ready);
+  await passSchemaGate(config, log, stop);
+  const store = await openDatabase(config, log);
+  // Loaded only now, while the store's writer thread starts on another core.
+  const { openListeners } = await import('./listeners.ts');
+  const { url, adminUrl, firstApiKey, ...serving } = await openListeners(config, store, log);
+
+  const ready: Ready = {
+    event: 'ready',
+    issuer: config.server.issuer,
+    url,
+    admin_url: adminUrl,
+    pid: process.pid,
+    state_dir,
+  };
+  writeState(state_dir, stateFiles.ready, `${JSON.stringify(ready)}\n`);
+  announce(firstApiKey === undefined ? ready : { ...ready, admin_api_key: firstApiKey });
+
+  if (!stop.aborted) await once(stop, 'abort');
+  removeState(state_dir, stateFiles.ready);
+  await serving.stop();
+}
+
+/** With port 0, and an issuer that nobody has set, the issuer follows the port that the system gives. */
+async function withPort({ config, origins }: LoadedConfig): Promise<Config> {
+  const { address } = config.server;
+  if (address.port !== 0 || origins.get('server.issuer')?.from !== 'default') return config;
+  const port = await freePort(address);
+  const server = { ...config.server, address: { ...address, port }, issuer: `http://localhost:${port}` };
+  return { ...config, server };
+}
+
+async function freePort({ host }: Address): Promise<number> {
+  const probe = createServer().listen({ host, port: 0 });
+  await once(probe, 'listening');
+  const bound = probe.address();
+  probe.close();
+  await once(probe, 'close');
+  return typeof bound === 'object' && bound ? bound.port : 0;
+}

@@ -1,0 +1,118 @@
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { Failure } from '../kernel/errors.ts';
+import type { Config } from './config.ts';
+
+/** What the server keeps in the state directory beside the database and the keys. */
+export const stateFiles = {
+  lock: 'lock',
+  /** Who holds the lock; for people, proves nothing. */
+  pid: 'pid',
+  socket: 'admin.sock',
+  /** Where the socket is when the path of the state directory is too long for one. */
+  socketPath: 'admin.sock.path',
+  /** The ready line of the running server; scripts wait for it. */
+  ready: 'ready.json',
+} as const;
+
+/** The right to write what the settings name, held until it is released or the process ends, in whatever way. */
+export interface StateLock extends Disposable {
+  release(): void;
+}
+
+/** Makes the state directory, for its owner alone. Failures: `configuration` when it cannot be used. */
+export function prepareStateDir(stateDir: string): void {
+  try {
+    mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    throw unusable(stateDir, cause);
+  }
+}
+
+/**
+ * Takes the lock of the state directory, and of an SQLite database that lies outside it; undefined when another process
+ * has one of them. The directory must exist.
+ */
+export function tryLock({ state_dir, storage }: Config): StateLock | undefined {
+  const held: DatabaseSync[] = [];
+  const release = () => {
+    for (const file of held) file.close();
+  };
+  for (const file of lockFiles(state_dir, storage)) {
+    const lock = lockFile(file);
+    if (lock === undefined) {
+      release();
+      return undefined;
+    }
+    held.push(lock);
+  }
+  writeState(state_dir, stateFiles.pid, `${process.pid}\n`);
+  return { release, [Symbol.dispose]: release };
+}
+
+/** The process that says it holds the lock. */
+export function lockOwner(stateDir: string): string {
+  const pid = readState(stateDir, stateFiles.pid)?.trim();
+  return pid ? `process ${pid}` : 'another process';
+}
+
+/** The failure of whoever needs the lock and cannot have it. */
+export function lockedFailure(stateDir: string): Failure {
+  return new Failure('refused', `The state directory ${stateDir} belongs to ${lockOwner(stateDir)}.`, {
+    hint: 'Stop that server first, or give this one a state directory of its own (AUTHSERVER_STATE_DIR).',
+  });
+}
+
+/** Writes a small file of the state directory, so that a reader sees the old or the new one. */
+export function writeState(stateDir: string, name: string, content: string): void {
+  const target = path.join(stateDir, name);
+  writeFileSync(`${target}.tmp`, content, { mode: 0o600 });
+  renameSync(`${target}.tmp`, target);
+}
+
+export function readState(stateDir: string, name: string): string | undefined {
+  try {
+    return readFileSync(path.join(stateDir, name), 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+export function removeState(stateDir: string, name: string): void {
+  rmSync(path.join(stateDir, name), { force: true });
+}
+
+function lockFiles(stateDir: string, storage: Config['storage']): readonly string[] {
+  const own = path.join(stateDir, stateFiles.lock);
+  if (storage.driver !== 'sqlite' || path.dirname(storage.sqlite.path) === stateDir) return [own];
+  return [own, `${storage.sqlite.path}.lock`];
+}
+
+const SQLITE_BUSY = 5;
+
+/**
+ * An exclusive transaction on a file that holds nothing: the one lock of node:sqlite that the kernel takes back when the
+ * process dies, even by SIGKILL.
+ */
+function lockFile(file: string): DatabaseSync | undefined {
+  let db: DatabaseSync | undefined;
+  try {
+    mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+    db = new DatabaseSync(file, { timeout: 0 });
+    db.exec('pragma journal_mode = memory; begin exclusive');
+    return db;
+  } catch (cause) {
+    db?.close();
+    if ((cause as { errcode?: number }).errcode === SQLITE_BUSY) return undefined;
+    throw unusable(file, cause);
+  }
+}
+
+function unusable(place: string, cause: unknown): Failure {
+  return new Failure('configuration', `The server cannot keep its state in ${place}.`, {
+    detail: cause instanceof Error ? cause.message : String(cause),
+    hint: 'Choose a folder that this user may write to, on a local disk (AUTHSERVER_STATE_DIR).',
+    cause,
+  });
+}

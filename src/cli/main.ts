@@ -1,0 +1,53 @@
+/** The table of commands. What the exit codes mean is in exit-codes.ts. */
+import { programVersion } from '../app/version.ts';
+import { adminApiKeyCommands } from './admin-api-key.ts';
+import { adminClientCommands } from './admin-client.ts';
+import { adminInitialAccessTokenCommands } from './admin-initial-access-token.ts';
+import { adminKeyCommands } from './admin-key.ts';
+import { adminResourceCommands } from './admin-resource.ts';
+import { adminUserCommands } from './admin-user.ts';
+import type { Command } from './command.ts';
+import { configCheckCommand } from './config-check.ts';
+import { configPrintCommand } from './config-print.ts';
+import { exitCodes } from './exit-codes.ts';
+import { migrateCommand } from './migrate.ts';
+import { runCommandLine } from './run.ts';
+import { serveCommand } from './serve.ts';
+import { stopSignal } from './stop-signal.ts';
+import { versionCommand } from './version.ts';
+
+const commands: readonly Command[] = [
+  serveCommand,
+  migrateCommand,
+  versionCommand,
+  configCheckCommand,
+  configPrintCommand,
+  ...adminUserCommands,
+  ...adminClientCommands,
+  ...adminResourceCommands,
+  ...adminKeyCommands,
+  ...adminApiKeyCommands,
+  ...adminInitialAccessTokenCommands,
+];
+
+/** One line for each word that only leads to others. */
+const groups = {
+  config: 'Read and show the settings.',
+  admin: 'Look after users, clients, resources and keys.',
+  'admin user': 'People who sign in.',
+  'admin client': 'Applications that ask for tokens.',
+  'admin resource': 'APIs that take tokens.',
+  'admin key': 'Keys that sign tokens.',
+  'admin api-key': 'The key of the admin API.',
+  'admin initial-access-token': 'Tokens that allow applications to register themselves.',
+};
+
+// Whatever is made here is for its owner alone: database, keys, socket.
+process.umask(0o077);
+const stop = stopSignal(process, () => process.exit(exitCodes.interrupted.code));
+const code = await runCommandLine(commands, groups, programVersion(), process.argv.slice(2), process, stop);
+// A command that was cut off or failed may have left work behind that would keep the process alive.
+await Promise.all(
+  [process.stdout, process.stderr].map((stream) => new Promise((done) => stream.write('', done))),
+);
+process.exit(code);

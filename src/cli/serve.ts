@@ -1,0 +1,39 @@
+import type { Ready } from '../app/serve.ts';
+import { type CliContext, command } from './command.ts';
+
+export const serveCommand = command({
+  name: 'serve',
+  summary: 'Run the server in the foreground.',
+  description:
+    'The first start makes the state directory, the database, the first signing key and the key of the admin API, which is ' +
+    'printed once. SIGTERM or SIGINT stop the server when the requests under way are finished; a second one stops it at once.',
+  examples: [
+    'authserver serve',
+    'authserver serve --config /etc/authserver/config.yaml',
+    'AUTHSERVER_STATE_DIR=/var/lib/authserver authserver serve --json',
+  ],
+  drains: true,
+  async run(context) {
+    const { serve } = await import('../app/serve.ts');
+    await serve(await context.loadedConfig(), context.signal, (ready) => announce(context, ready));
+  },
+});
+
+function announce({ printer, env }: CliContext, ready: Ready): void {
+  const { admin_api_key: key } = ready;
+  printer.record(ready, 'authserver is ready.', [
+    { title: 'Issuer', text: ({ issuer }) => issuer },
+    { title: 'Listens on', text: ({ url }) => url },
+    {
+      title: 'Admin API',
+      text: ({ admin_url }) => admin_url ?? 'over the socket in the state directory only',
+    },
+    { title: 'State', text: ({ state_dir }) => state_dir },
+    ...(key === undefined ? [] : [{ title: 'Admin API key', text: () => `${key}  (shown once; keep it)` }]),
+  ]);
+  if (key === undefined) return;
+  // Who came by `npm start` has no `authserver` on the path.
+  const program = env['npm_lifecycle_event'] === undefined ? 'authserver' : './bin/authserver';
+  printer.next('In another terminal, create the first user:', `${program} admin user create alice`);
+  printer.next('Stop the server with Ctrl-C.');
+}
