@@ -96,7 +96,7 @@ function oauthSettings(config: Config): OAuthSettings {
     clock_skew: signing.clock_skew,
     default_scope: oauth.default_scope,
     grant_types: grantTypes(config),
-    registration: dcr,
+    registration: { ...dcr, default_client_scope: dcr.default_client_scope ?? '' },
   };
 }
 

@@ -3,7 +3,7 @@
  * It imports nothing of ours and knows no protocol, no storage and no HTTP.
  */
 
-/** Stable codes; `http/errors.ts` maps them to a status and `cli/main.ts` to an exit code. */
+/** Stable codes; `http/errors.ts` maps them to a status and `cli/exit-codes.ts` to an exit code. */
 export type FailureCode =
   | 'invalid_input' // the caller sent something that can never work
   | 'unauthenticated' // nobody has proven who is calling

@@ -66,11 +66,11 @@ export class AccessTokenReader {
 /** The bearer token of a request, in the header or the form (RFC 6750 sections 2.1 and 2.2). @throws OAuthError */
 export function bearerToken(request: Incoming): string {
   const header = request.headers.authorization;
-  const field = request.form.get('access_token');
-  if (header !== undefined && field !== undefined) {
-    throw new OAuthError(
+  const [field, ...more] = request.form.all('access_token');
+  if (more.length > 0 || (header !== undefined && field !== undefined)) {
+    throw bearerError(
       'invalid_request',
-      'The access token is sent in more than one way (RFC 6750 section 2).',
+      'The access token is sent more than once or in more than one way (RFC 6750 section 2).',
     );
   }
   const [, token = field] = /^Bearer +([A-Za-z0-9\-._~+/]+=*)$/i.exec(header ?? '') ?? [];

@@ -1,6 +1,7 @@
 import { OAuthError } from '../http/oauth-error.ts';
-import { claimsFor } from '../identity/claims.ts';
+import { claimsByScope, claimsFor } from '../identity/claims.ts';
 import type { Users } from '../identity/users.ts';
+import { scopeTokens } from '../registry/scopes.ts';
 
 /** The `claims` request parameter (OpenID Connect Core 5.5): names only; values asked for are not promised. */
 export interface RequestedClaims {
@@ -22,17 +23,33 @@ export function checkClaimsParameter(text: string | undefined): string | null {
   return JSON.stringify(requested);
 }
 
-/** What is known of a user among the claims that were asked for by name, for one of the two places. */
-export async function namedClaims(
+/**
+ * The scopes that cover the claims asked for by name. They are asked for along with them: what a person is shown, and may
+ * untick, is scopes.
+ */
+export function scopesOfClaims(claimsJson: string | null): readonly string[] {
+  if (claimsJson === null) return [];
+  const { userinfo, id_token } = JSON.parse(claimsJson) as RequestedClaims;
+  const names = [...userinfo, ...id_token];
+  return Object.keys(claimsByScope).filter((scope) => names.some((name) => isCovered(name, [scope])));
+}
+
+/** What is known of a user among the claims that were asked for by name in the ID token, as far as the scope goes. */
+export async function idTokenClaims(
   claimsJson: string | null,
-  place: keyof RequestedClaims,
+  scope: string,
   userId: string,
   users: Pick<Users, 'find'>,
 ): Promise<Readonly<Record<string, unknown>>> {
   if (claimsJson === null) return {};
-  const names = (JSON.parse(claimsJson) as RequestedClaims)[place];
+  const { id_token } = JSON.parse(claimsJson) as RequestedClaims;
+  const names = id_token.filter((name) => isCovered(name, scopeTokens(scope)));
   const user = names.length > 0 ? await users.find(userId) : undefined;
   return user ? claimsFor(user, [], names) : {};
+}
+
+function isCovered(claim: string, scopes: readonly string[]): boolean {
+  return scopes.some((scope) => Object.hasOwn(claimsByScope, scope) && claimsByScope[scope]?.includes(claim));
 }
 
 function memberNames(member: unknown): readonly string[] {

@@ -46,7 +46,8 @@ export class ClientAssertions {
       const { exp = 0, jti } = payload;
       if (typeof jti !== 'string' || jti === '') return 'the jti is not a string';
       if (exp * 1000 > now + (LONGEST_LIFETIME + this.#skew) * 1000) return 'the assertion lives too long';
-      const expires_at = (exp + this.#skew) * 1000;
+      // NumericDate may have any fraction (RFC 7519 section 2), the store keeps whole ms.
+      const expires_at = Math.ceil((exp + this.#skew) * 1000);
       const { first } = await this.#replays.consume({ id: sha256(`${client.id}\n${jti}`), expires_at, now });
       return first ? undefined : 'the assertion was used before';
     } catch (error) {

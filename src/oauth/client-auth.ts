@@ -15,6 +15,9 @@ type Credentials =
     }
   | { readonly method: 'private_key_jwt'; readonly id: string; readonly assertion: string };
 
+/** RFC 8707 section 2.2 lets only these come more than once. */
+const MAY_REPEAT = ['resource', 'audience'];
+
 /** Finds out which client is calling and proves it. One for all endpoints, so that none can forget a check. */
 export class ClientAuthentication {
   readonly #clients: Clients;
@@ -29,9 +32,10 @@ export class ClientAuthentication {
 
   /**
    * The client behind a request.
-   * @throws OAuthError `invalid_client` (401), or `invalid_request` when it identifies itself twice
+   * @throws OAuthError `invalid_client` (401), or `invalid_request` when it identifies itself or says anything else twice
    */
   async authenticate(request: Incoming): Promise<Client> {
+    refuseRepeats(request);
     const credentials = readCredentials(request);
     // Decoded a second time inside a header or an assertion, a name may hold what no database takes as text.
     if (credentials.id.includes('\0')) throw invalidClient(request, 'the client_id contains U+0000');
@@ -65,6 +69,14 @@ export class ClientAuthentication {
         (expires_at === null || expires_at > now) && equalSecrets(secret_hash, hash),
     );
   }
+}
+
+function refuseRepeats({ form }: Incoming): void {
+  const name = form.repeated(MAY_REPEAT);
+  if (name === undefined) return;
+  throw new OAuthError('invalid_request', 'A parameter is sent more than once (RFC 6749 section 3.2).', {
+    detail: `repeated: ${JSON.stringify(name.slice(0, 100))}`,
+  });
 }
 
 function readCredentials(request: Incoming): Credentials {

@@ -6,6 +6,7 @@ import type { Params } from '../http/params.ts';
 import { type LiveSession, SESSION_COOKIE, type Sessions } from '../identity/sessions.ts';
 import type { Client, Clients } from '../registry/clients.ts';
 import { matchesRedirectUri } from '../registry/redirect-uris.ts';
+import { refuseRepeats } from './authorize/check-repeats.ts';
 import type { HintedUser, IdTokenReader } from './id-token-hint.ts';
 
 export interface EndSessionParts {
@@ -42,16 +43,17 @@ export function endSessionRoutes(parts: EndSessionParts): readonly Route[] {
 }
 
 async function endSession(incoming: Incoming, params: Params, parts: EndSessionParts): Promise<Outgoing> {
+  refuseRepeats(params);
   const hinted = await readHint(params, parts.idTokens);
   const wish = await readWish(params, hinted, parts.clients);
   const target = wish && (await resolvePostLogout(wish, parts.clients));
   const session = await parts.sessions.find(incoming.cookies.get(SESSION_COOKIE));
   // Section 2: the person is asked, unless the hint proves that the application means just this session.
   const asks = session !== undefined && !(hinted && hinted.session_id === session.id);
-  if (asks || !target)
-    return redirect(`${parts.prefix}${paths.signOut}${wish ? `?post_logout=${wish}` : ''}`);
+  const signOut = `${parts.prefix}${paths.signOut}`;
+  if (asks) return redirect(wish ? `${signOut}?post_logout=${wish}` : signOut);
   if (session) await end(session, incoming, parts);
-  return redirect(target.uri, [{ name: SESSION_COOKIE, value: '', maxAge: 0, sameSite: 'lax' }]);
+  return redirect(target?.uri ?? signOut, [{ name: SESSION_COOKIE, value: '', maxAge: 0, sameSite: 'lax' }]);
 }
 
 async function end(

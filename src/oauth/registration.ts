@@ -9,6 +9,7 @@ import { type Random, randomToken } from '../kernel/random.ts';
 import { type Client, type Clients, writeClient } from '../registry/clients.ts';
 import { type ClientMetadata, checkMetadata, showMetadata } from '../registry/metadata.ts';
 import { newClient, secretRecord, usesSecret } from '../registry/new-client.ts';
+import { scopeWithin } from '../registry/scopes.ts';
 import type { ClientStore, RegistrationStore } from '../store/store.ts';
 import { bearerError, bearerToken } from './bearer.ts';
 import type { OAuthSettings } from './settings.ts';
@@ -45,7 +46,9 @@ export function registrationRoutes(parts: RegistrationParts): readonly Route[] {
 async function register(incoming: Incoming, parts: RegistrationParts): Promise<Outgoing> {
   const { store, clock, random, ids } = parts;
   const initialTokenHash = await checkMayRegister(incoming, parts);
-  const metadata = checkedMetadata(incoming.json, initialTokenHash !== null, parts);
+  const vouched = initialTokenHash !== null;
+  const metadata = readMetadata(incoming.json, { actsForItself: vouched }, parts);
+  if (!vouched) refuseForeignRedirects(metadata.redirect_uris, parts);
   const now = clock.now();
   const registrationToken = randomToken(random);
   const client = newClient(metadata, {
@@ -86,21 +89,31 @@ async function checkMayRegister(
   return token_hash;
 }
 
-/** @param trusted an administrator vouched for this client with an initial access token */
-function checkedMetadata(input: unknown, trusted: boolean, { settings }: RegistrationParts): ClientMetadata {
-  const metadata = checkMetadata(input, { by: 'client', grantTypes: settings.grant_types });
-  const { mode, approved_redirects, default_client_scope } = settings.registration;
-  const foreign = metadata.redirect_uris.find((uri) => !approved_redirects.includes(uri));
-  if (mode === 'approved_redirects' && !trusted && foreign !== undefined) {
-    throw new OAuthError(
-      'invalid_redirect_uri',
-      'Only redirect URIs that an administrator has approved can be registered here.',
-      {
-        detail: `not approved: ${foreign}`,
-      },
-    );
-  }
+/**
+ * The metadata, with this server's default scope.
+ * @param actsForItself whether the client credentials grant is open to it. There nobody consents to the scope that a
+ *   client gave itself, so it takes an administrator's word: an initial access token.
+ */
+function readMetadata(
+  input: unknown,
+  { actsForItself }: { actsForItself: boolean },
+  { settings }: RegistrationParts,
+): ClientMetadata {
+  const grantTypes = settings.grant_types.filter((type) => type !== 'client_credentials' || actsForItself);
+  const metadata = checkMetadata(input, { by: 'client', grantTypes });
+  const { default_client_scope } = settings.registration;
   return { ...metadata, scope: metadata.scope === '' ? default_client_scope : metadata.scope };
+}
+
+function refuseForeignRedirects(uris: readonly string[], { settings }: RegistrationParts): void {
+  const { mode, approved_redirects } = settings.registration;
+  const foreign = uris.find((uri) => !approved_redirects.includes(uri));
+  if (mode !== 'approved_redirects' || foreign === undefined) return;
+  throw new OAuthError(
+    'invalid_redirect_uri',
+    'Only redirect URIs that an administrator has approved can be registered here.',
+    { detail: `not approved: ${foreign}` },
+  );
 }
 
 async function show(incoming: Incoming, parts: RegistrationParts): Promise<Outgoing> {
@@ -113,7 +126,16 @@ async function update(incoming: Incoming, parts: RegistrationParts): Promise<Out
   const { client, token } = await managedClient(incoming, parts);
   checkSameClient(incoming.json, client);
   const { client_id: _, client_secret: __, ...members } = incoming.json as Record<string, unknown>;
-  const metadata = checkedMetadata(members, false, parts);
+  const actsForItself = client.grant_types.includes('client_credentials');
+  const metadata = readMetadata(members, { actsForItself }, parts);
+  const newRedirects = metadata.redirect_uris.filter((uri) => !client.redirect_uris.includes(uri));
+  refuseForeignRedirects(newRedirects, parts);
+  if (actsForItself && !scopeWithin(metadata.scope, client.scope)) {
+    throw new OAuthError(
+      'invalid_client_metadata',
+      'scope cannot grow for a client that acts for itself: ask an administrator.',
+    );
+  }
   if (metadata.token_endpoint_auth_method !== client.token_endpoint_auth_method) {
     throw new OAuthError(
       'invalid_client_metadata',

@@ -3,14 +3,11 @@ import { type Incoming, json, type Outgoing, type Route } from '../http/exchange
 import { claimsFor } from '../identity/claims.ts';
 import type { Users } from '../identity/users.ts';
 import { scopeTokens } from '../registry/scopes.ts';
-import type { FamilyStore } from '../store/store.ts';
 import { type AccessTokenReader, bearerError, bearerToken } from './bearer.ts';
-import { namedClaims } from './claims-parameter.ts';
 
 export interface UserInfoParts {
   readonly issuer: string;
   readonly accessTokens: AccessTokenReader;
-  readonly families: Pick<FamilyStore, 'find'>;
   readonly users: Pick<Users, 'find'>;
 }
 
@@ -39,7 +36,5 @@ async function userInfo(incoming: Incoming, parts: UserInfoParts): Promise<Outgo
   }
   const user = await parts.users.find(live.user_id);
   if (!user) throw bearerError('invalid_token', 'The access token is not valid here.');
-  const family = live.family_id === null ? undefined : await parts.families.find({ id: live.family_id });
-  const named = await namedClaims(family?.claims_json ?? null, 'userinfo', user.id, parts.users);
-  return json(200, { ...claimsFor(user, scopes), ...named, sub: user.id });
+  return json(200, claimsFor(user, scopes));
 }

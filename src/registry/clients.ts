@@ -17,7 +17,7 @@ export interface Client {
   readonly response_types: readonly string[];
   readonly redirect_uris: readonly string[];
   readonly post_logout_redirect_uris: readonly string[];
-  /** Ceiling of what it may ask for, space separated; empty: only what the server gives by default. */
+  /** Ceiling of what it may ask for, space separated; empty: whatever users consent to, and nothing where nobody does. */
   readonly scope: string;
   /** Resource indicators that this client serves: it may introspect their tokens. */
   readonly audiences: readonly string[];

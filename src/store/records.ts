@@ -58,7 +58,7 @@ export interface ClientRecord {
   response_types_json: string;
   redirect_uris_json: string;
   post_logout_redirect_uris_json: string;
-  /** Space separated ceiling; empty means: nothing but what the server gives by default. */
+  /** Ceiling, space separated; empty: whatever users consent to, and nothing where nobody consents. */
   scope: string;
   /** Resource indicators this client may introspect tokens of and act as (RFC 7662 entitlement). */
   audiences_json: string;

@@ -225,11 +225,15 @@ export interface SigningKeyStore {
   addFirst(input: { key: SigningKeyRecord }): Promise<{ outcome: 'added' | 'taken' }>;
   /** Publishes a key that will sign later; `taken` when one is waiting already. */
   addPending(input: { key: SigningKeyRecord }): Promise<{ outcome: 'added' | 'taken' }>;
-  /** The pending key takes over and the active one verifies until `retires_at`. One winner among many callers. */
+  /**
+   * The pending key takes over. The active one verifies until `retires_at`, or `margin` ms after the last access token
+   * that it is known to have signed, whichever is later. One winner among many callers.
+   */
   activate(input: {
     kid: string;
     now: number;
     retires_at: number;
+    margin: number;
   }): Promise<{ outcome: 'activated' | 'unknown' }>;
   /** Retiring keys whose time has come verify no longer. */
   retireDue(input: { now: number }): Promise<{ retired: number }>;

@@ -233,10 +233,12 @@ export const tree = section('', {
       default: [],
       example: 'https://app.example.com/callback',
     }),
-    default_client_scope: text({
-      text: 'The scope of a client that registers without one.',
-      default: 'openid profile email offline_access',
-    }),
+    default_client_scope: optional(
+      text({
+        text: 'The most that a client which registers without a scope may ask for; where absent, whatever its users consent to.',
+        example: 'openid profile',
+      }),
+    ),
   }),
 
   client_credentials: section('Tokens that a client gets for itself.', {

@@ -33,12 +33,3 @@ export function refuseRequestObjects(params: Params): void {
     throw new OAuthError('registration_not_supported', 'The registration parameter is not supported.');
   }
 }
-
-/** RFC 8707 section 2 lets `resource` repeat; nothing else may (RFC 6749 section 3.1). */
-export function refuseRepeats(params: Params): void {
-  const name = params.repeated(['resource']);
-  if (name === undefined) return;
-  throw new OAuthError('invalid_request', 'A parameter is sent more than once (RFC 6749 section 3.1).', {
-    detail: `repeated: ${JSON.stringify(name.slice(0, 100))}`,
-  });
-}

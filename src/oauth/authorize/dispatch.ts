@@ -45,6 +45,10 @@ export class Dispatcher {
 
   /** A request that just came in. It is stored only when a page is needed. */
   async begin(incoming: Incoming, request: AuthorizationRequest, client: Client): Promise<Outgoing> {
+    const { prefix, requests } = this.#parts;
+    // A form that another site posts comes without our session (SameSite=Lax); the redirect brings it along.
+    if (incoming.method === 'POST')
+      return redirect(`${prefix}${paths.resume}?request=${await requests.save(request)}`);
     const stored: StoredRequest = { request, created_at: this.#parts.clock.now(), decision: null };
     return this.#advance(incoming, stored, client, null);
   }

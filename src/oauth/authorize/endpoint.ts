@@ -6,7 +6,6 @@ import type { Params } from '../../http/params.ts';
 import type { Client, Clients } from '../../registry/clients.ts';
 import type { Resources } from '../../registry/resources.ts';
 import { checkClaimsParameter } from '../claims-parameter.ts';
-import { checkAsk } from '../entitlement.ts';
 import type { IdTokenReader } from '../id-token-hint.ts';
 import type { OAuthSettings } from '../settings.ts';
 import { answerClient, type ReturnAddress } from './answer.ts';
@@ -15,12 +14,9 @@ import { checkIdTokenHint } from './check-hint.ts';
 import { checkPkce } from './check-pkce.ts';
 import { checkCarried, checkMaxAge, checkPrompt } from './check-prompt.ts';
 import { checkRedirectUri } from './check-redirect-uri.ts';
-import {
-  checkResponseMode,
-  checkResponseType,
-  refuseRepeats,
-  refuseRequestObjects,
-} from './check-response.ts';
+import { refuseRepeats, refuseTwoAddresses } from './check-repeats.ts';
+import { checkResponseMode, checkResponseType, refuseRequestObjects } from './check-response.ts';
+import { checkScope } from './check-scope.ts';
 import type { Dispatcher } from './dispatch.ts';
 
 export interface AuthorizeParts {
@@ -60,7 +56,7 @@ export function authorizeRoutes(parts: AuthorizeParts): readonly Route[] {
 
 async function authorize(incoming: Incoming, params: Params, parts: AuthorizeParts): Promise<Outgoing> {
   // Errors up to here are shown to the person: there is nobody yet whom they could safely be sent to.
-  refuseRepeats(params);
+  refuseTwoAddresses(params);
   const client = await checkClient(params, parts.clients);
   const redirect_uri = checkRedirectUri(params, client);
   const address: ReturnAddress = {
@@ -84,6 +80,7 @@ async function checkRequest(
   redirect_uri: string,
   parts: AuthorizeParts,
 ): Promise<AuthorizationRequest> {
+  refuseRepeats(params);
   refuseRequestObjects(params);
   checkResponseType(params, client);
   const response_mode = checkResponseMode(params);
@@ -95,15 +92,10 @@ async function checkRequest(
   const max_age = checkMaxAge(params);
   const subject = await checkIdTokenHint(params, client, parts.idTokens);
   const claims_json = checkClaimsParameter(params.get('claims'));
-  const { scope, resources } = await checkAsk(
-    {
-      scope: params.get('scope'),
-      resources: params.all('resource'),
-      defaultScope: parts.settings.default_scope,
-      ceiling: client.scope === '' ? null : client.scope,
-    },
-    parts,
-  );
+  const { scope, resources } = await checkScope(params, client, claims_json, {
+    ...parts,
+    defaultScope: parts.settings.default_scope,
+  });
   return {
     client_id: client.id,
     redirect_uri,

@@ -16,7 +16,7 @@ export function formPostPage(
     '<!doctype html><html lang="en"><head><meta charset="utf-8">',
     '<meta name="viewport" content="width=device-width, initial-scale=1"><title>Returning to the application</title></head>',
     `<body><form method="post" action="${escapeHtml(action)}">${fields.join('')}`,
-    '<p>You are signed in. Continue to the application.</p><button type="submit">Continue</button></form>',
+    '<p>Continue to the application that sent you here.</p><button type="submit">Continue</button></form>',
     `<script>${SCRIPT}</script></body></html>`,
   ];
   // No form-action: the client may answer the post with any redirect, and browsers would hold it against this page.

@@ -1,12 +1,12 @@
 import { paths } from '../../flow/paths.ts';
-import { type Incoming, json, type Outgoing, type Route } from '../../http/exchange.ts';
+import { json, type Outgoing, type Route } from '../../http/exchange.ts';
 import { OAuthError } from '../../http/oauth-error.ts';
 import type { Params } from '../../http/params.ts';
 import type { Users } from '../../identity/users.ts';
 import type { Resources } from '../../registry/resources.ts';
 import { scopeTokens, scopeWithin } from '../../registry/scopes.ts';
 import type { AccessToken, TokenIssuer } from '../../tokens/issuer.ts';
-import { namedClaims } from '../claims-parameter.ts';
+import { idTokenClaims } from '../claims-parameter.ts';
 import type { ClientAuthentication } from '../client-auth.ts';
 import { scopeForAudience } from '../entitlement.ts';
 import type { OAuthSettings } from '../settings.ts';
@@ -22,9 +22,6 @@ export interface TokenEndpointParts {
   readonly users: Pick<Users, 'find'>;
 }
 
-/** RFC 8707 section 2.2 lets only these come more than once. */
-const MAY_REPEAT = ['resource', 'audience'];
-
 /** The token endpoint (RFC 6749 section 3.2): the phases that every grant goes through, in this order. */
 export function tokenRoute(parts: TokenEndpointParts): Route {
   const grants = new Map<string, Grant>(parts.grants.map((grant) => [grant.type, grant]));
@@ -35,7 +32,6 @@ export function tokenRoute(parts: TokenEndpointParts): Route {
     body: 'form',
     cors: true,
     async handle(incoming) {
-      refuseRepeats(incoming);
       const client = await parts.authentication.authenticate(incoming);
       const request: TokenRequest = { client, form: incoming.form, source: incoming.source };
       const grant = chooseGrant(request, grants);
@@ -56,14 +52,6 @@ export function tokenRoute(parts: TokenEndpointParts): Route {
       return answer(access, scope, idToken, refreshToken);
     },
   };
-}
-
-function refuseRepeats({ form }: Incoming): void {
-  const name = form.repeated(MAY_REPEAT);
-  if (name === undefined) return;
-  throw new OAuthError('invalid_request', 'A parameter is sent more than once (RFC 6749 section 3.2).', {
-    detail: `repeated: ${JSON.stringify(name.slice(0, 100))}`,
-  });
 }
 
 function chooseGrant({ form, client }: TokenRequest, grants: ReadonlyMap<string, Grant>): Grant {
@@ -137,7 +125,7 @@ async function issueIdToken(
     nonce: user.nonce,
     authentication: user.authentication,
     accessToken: access.jwt,
-    claims: await namedClaims(user.claims_json, 'id_token', user.id, users),
+    claims: await idTokenClaims(user.claims_json, proven.scope, user.id, users),
   });
 }
 

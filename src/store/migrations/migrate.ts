@@ -87,7 +87,8 @@ async function applyStep(db: SchemaConnection, migration: Migration, clock: Cloc
     );
     await db.run('commit');
   } catch (error) {
-    await db.run('rollback');
+    // When the connection is gone the database rolls back by itself, and the first error tells more.
+    await db.run('rollback').catch(() => {});
     throw error;
   }
 }

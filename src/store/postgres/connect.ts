@@ -11,6 +11,8 @@ export interface PostgresOptions {
 }
 
 const INT8 = 20;
+/** How much longer, ms, than the server's own statement timeout we wait for a server that has stopped answering. */
+const GRACE = 1000;
 
 /** Our 64-bit columns hold milliseconds and counts, which a double holds exactly. */
 const typeParsers = {
@@ -25,12 +27,17 @@ export function connectPool(options: PostgresOptions, log: Log): Pool {
     max: options.maxConnections,
     connectionTimeoutMillis: options.connectTimeout,
     statement_timeout: options.statementTimeout,
+    query_timeout: options.statementTimeout + GRACE,
     idle_in_transaction_session_timeout: options.statementTimeout,
     keepAlive: true,
     application_name: 'authserver',
     types: typeParsers as never,
   });
-  // A pooled connection that the server closes must not end the process; the next query opens another.
+  // A connection that the server closes must not end the process; the next query opens another.
   pool.on('error', (error) => log.warn({ error: error.message }, 'a database connection was lost'));
+  pool.on('connect', (client) => {
+    // While it is lent out the pool does not listen; whoever borrowed it learns of the loss from their query.
+    client.on('error', () => {});
+  });
   return pool;
 }

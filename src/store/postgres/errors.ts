@@ -1,47 +1,66 @@
 import { Failure } from '../../kernel/errors.ts';
+import { databaseUnavailable, doesNotFit } from '../sql/failures.ts';
 
 /** SQLSTATE classes after which the same request may work again (PostgreSQL appendix A). */
-const PASSING_CLASSES = new Set(['08', '53', '57', '58', '25', '3D', '28']);
-const PASSING_ERRNO = new Set([
+const PASSING_CLASSES = new Set(['08', '25', '28', '3D', '40', '53', '57', '58']);
+/** What the operating system or the client library says, without an SQLSTATE, of a connection that is no good. */
+const LOST_ERRNO = new Set([
   'ECONNREFUSED',
   'ECONNRESET',
+  'ECONNABORTED',
   'ETIMEDOUT',
   'EPIPE',
   'ENOTFOUND',
   'EAI_AGAIN',
   'ENOENT',
   'EHOSTUNREACH',
+  'ENETUNREACH',
 ]);
-const PASSING_TEXT =
-  /connection terminated|timeout exceeded when trying to connect|client was closed|not queryable|connection ended/i;
+const LOST_TEXT =
+  /connection terminated|timeout exceeded when trying to connect|query read timeout|client was closed|not queryable|connection ended|after calling end on the pool/i;
+/** Unique, foreign key, check. */
 const CONFLICTS = new Set(['23505', '23503', '23514']);
-/** Serialization failure and deadlock: the loser may simply try again. */
-const RETRYABLE = new Set(['40001', '40P01']);
+/** Text that PostgreSQL cannot hold: U+0000. */
+const UNSTORABLE = new Set(['22021', '22P05']);
+/** Serialization failure and deadlock: the loser was undone and may simply try again. */
+const LOST_RACE = new Set(['40001', '40P01']);
 
 /** PostgreSQL's error as one of ours; anything else comes back as it is. */
 export function fromPostgres(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof Failure) return error;
-  const code = String((error as { code?: unknown }).code ?? '');
-  if (CONFLICTS.has(code)) {
-    return new Failure('conflict', 'The change does not fit what is stored.', {
+  const code = codeOf(error);
+  if (CONFLICTS.has(code)) return doesNotFit(error);
+  if (UNSTORABLE.has(code)) {
+    return new Failure('invalid_input', 'The text contains a character that cannot be stored.', {
       detail: error.message,
       cause: error,
     });
   }
   const passing =
-    PASSING_ERRNO.has(code) ||
-    RETRYABLE.has(code) ||
-    (code.length === 5 && PASSING_CLASSES.has(code.slice(0, 2))) ||
-    PASSING_TEXT.test(error.message);
+    isLost(error) || isStalePlan(error) || (code.length === 5 && PASSING_CLASSES.has(code.slice(0, 2)));
   if (!passing) return error;
-  return new Failure('unavailable', 'The database does not answer at the moment.', {
-    detail: `PostgreSQL says ${code || 'nothing'}: ${error.message}`,
-    cause: error,
-    retryAfter: 1,
-    hint: 'Try again in a moment. /ready and the log of the server name the reason.',
-  });
+  return databaseUnavailable(`PostgreSQL says ${code || 'nothing'}: ${error.message}`, error);
 }
 
+/** The unit of work was undone through no fault of its own. */
 export function isRetryable(error: unknown): boolean {
-  return RETRYABLE.has(String((error as { code?: unknown } | null)?.code ?? ''));
+  return error instanceof Error && (LOST_RACE.has(codeOf(error)) || isStalePlan(error));
+}
+
+/** The connection must not be used again. */
+export function spoilsConnection(error: unknown): boolean {
+  return error instanceof Error && (isLost(error) || isStalePlan(error));
+}
+
+function isLost(error: Error): boolean {
+  return LOST_ERRNO.has(codeOf(error)) || LOST_TEXT.test(error.message);
+}
+
+/** A statement was prepared before a migration gave its table another column; only a new connection prepares it anew. */
+function isStalePlan(error: Error): boolean {
+  return codeOf(error) === '0A000' && error.message.includes('cached plan');
+}
+
+function codeOf(error: Error): string {
+  return String((error as { code?: unknown }).code ?? '');
 }

@@ -2,10 +2,11 @@
 import type { Pool, PoolClient } from 'pg';
 import type { Log } from '../../kernel/log.ts';
 import { bindStore, type Driver } from '../sql/bind.ts';
+import { databaseUnavailable } from '../sql/failures.ts';
 import type { ReadVerb, VerbName, WriteVerb } from '../sql/verb.ts';
 import type { Store } from '../store.ts';
 import { connectPool, type PostgresOptions } from './connect.ts';
-import { fromPostgres, isRetryable } from './errors.ts';
+import { fromPostgres, isRetryable, spoilsConnection } from './errors.ts';
 import { PostgresStatements } from './transact.ts';
 
 /** How often a unit of work that lost a deadlock is tried. */
@@ -13,57 +14,88 @@ const TRIES = 4;
 
 /** Opens a migrated database. */
 export function openPostgres(options: PostgresOptions, log: Log): Store {
-  return bindStore(new PostgresDriver(connectPool(options, log)));
+  // After a migration by another process each pooled connection may fail once, because its plans are stale.
+  return bindStore(new PostgresDriver(connectPool(options, log), TRIES + options.maxConnections));
 }
 
 class PostgresDriver implements Driver {
   readonly #pool: Pool;
+  readonly #tries: number;
   readonly #statements = new PostgresStatements();
   readonly #reader;
+  readonly #idle = Promise.withResolvers<void>();
+  #underway = 0;
+  #closed: Promise<void> | undefined;
 
-  constructor(pool: Pool) {
+  constructor(pool: Pool, tries: number) {
     this.#pool = pool;
+    this.#tries = tries;
     this.#reader = this.#statements.on(pool);
   }
 
-  async read<In, Out>(verb: ReadVerb<In, Out>, input: In): Promise<Out> {
+  read<In, Out>(verb: ReadVerb<In, Out>, input: In): Promise<Out> {
+    return this.#accept(() => verb.run(this.#reader, input));
+  }
+
+  write<In, Out>(verb: WriteVerb<In, Out>, _name: VerbName, input: In): Promise<Out> {
+    return this.#accept(() => this.#transact(verb, input));
+  }
+
+  /** Finishes what was accepted: the pool itself would forget whoever waits for a connection. */
+  close(): Promise<void> {
+    this.#closed ??= this.#drain();
+    return this.#closed;
+  }
+
+  async #drain(): Promise<void> {
+    if (this.#underway > 0) await this.#idle.promise;
+    await this.#pool.end();
+  }
+
+  async #accept<Out>(work: () => Promise<Out>): Promise<Out> {
+    if (this.#closed) throw databaseUnavailable('the store is closing');
+    this.#underway += 1;
     try {
-      return await verb.run(this.#reader, input);
-    } catch (error) {
-      throw fromPostgres(error);
+      return await this.#persist(work);
+    } finally {
+      this.#underway -= 1;
+      if (this.#closed && this.#underway === 0) this.#idle.resolve();
     }
   }
 
-  async write<In, Out>(verb: WriteVerb<In, Out>, _name: VerbName, input: In): Promise<Out> {
+  async #persist<Out>(work: () => Promise<Out>): Promise<Out> {
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#transact(verb, input);
+        return await work();
       } catch (error) {
-        if (attempt >= TRIES || !isRetryable(error)) throw fromPostgres(error);
+        if (attempt >= this.#tries || !isRetryable(error)) throw fromPostgres(error);
       }
     }
   }
 
   async #transact<In, Out>(verb: WriteVerb<In, Out>, input: In): Promise<Out> {
-    const client: PoolClient = await this.#pool.connect();
-    let broken: Error | undefined;
+    const client = await this.#pool.connect();
+    let usable = true;
     try {
       await client.query('begin');
       const value = await verb.run(this.#statements.on(client), input);
       await client.query('commit');
       return value;
     } catch (error) {
-      // A connection that cannot even roll back is not given to anybody again.
-      await client.query('rollback').catch((fault: Error) => {
-        broken = fault;
-      });
+      usable = !spoilsConnection(error) && (await rolledBack(client));
       throw error;
     } finally {
-      client.release(broken);
+      client.release(!usable);
     }
   }
+}
 
-  async close(): Promise<void> {
-    await this.#pool.end();
+/** False for a connection that cannot even roll back: it is not given to anybody again. */
+async function rolledBack(client: PoolClient): Promise<boolean> {
+  try {
+    await client.query('rollback');
+    return true;
+  } catch {
+    return false;
   }
 }

@@ -1,3 +1,4 @@
+import { Failure } from '../../kernel/errors.ts';
 import type { Aggregates, Store } from '../store.ts';
 import type { ReadVerb, VerbName, WriteVerb } from './verb.ts';
 import { verbs } from './verbs.ts';
@@ -30,5 +31,14 @@ function bindVerb(
   name: VerbName,
 ): (input: unknown) => Promise<unknown> {
   if (definition.kind === 'read') return (input) => driver.read(definition, input);
-  return (input) => driver.write(definition, name, input);
+  const { onConflict } = definition;
+  if (onConflict === undefined) return (input) => driver.write(definition, name, input);
+  return async (input) => {
+    try {
+      return await driver.write(definition, name, input);
+    } catch (error) {
+      if (error instanceof Failure && error.code === 'conflict') return onConflict;
+      throw error;
+    }
+  };
 }

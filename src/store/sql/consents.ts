@@ -49,8 +49,13 @@ export const consents: Verbs<ConsentStore> = {
   listOfUser: read(async (db, input) => db.all(listOfUser, input)),
   withdraw: write(async (db, { user_id, client_id, now }) => {
     const removed = await db.run(deleteConsents, { user_id, client_id });
-    await db.run(voidCodes, { user_id, client_id });
-    await db.run(revokeFamiliesOfGrant, { user_id, client_id, now, reason: 'consent_withdrawn' });
-    return { outcome: removed > 0 ? 'withdrawn' : 'unknown' };
+    const voided = await db.run(voidCodes, { user_id, client_id });
+    const revoked = await db.run(revokeFamiliesOfGrant, {
+      user_id,
+      client_id,
+      now,
+      reason: 'consent_withdrawn',
+    });
+    return { outcome: removed + voided + revoked > 0 ? 'withdrawn' : 'unknown' };
   }),
 };

@@ -18,8 +18,8 @@ const findLive = statement<{ jti: string; now: number }>()((db, { jti, now }) =>
       where.or([
         where('issuances.family_id', 'is', null),
         where.and([
-          where('token_families.id', 'is not', null),
           where('token_families.revoked_at', 'is', null),
+          where('token_families.expires_at', '>', now),
         ]),
       ]),
     )

@@ -33,6 +33,21 @@ const holdPending = statement<{ kid: string; now: number }>()((db, { kid, now })
     .where('kid', '=', kid)
     .where('state', '=', 'pending'),
 );
+const findActive = statement<object>()((db) =>
+  db.selectFrom('signing_keys').select('kid').where('state', '=', 'active'),
+);
+/**
+ * When the last access token of a key runs out. Read down the index on expiry, where the active key's tokens come first,
+ * so that it costs little however many there are.
+ */
+const findLastExpiry = statement<{ kid: string }>()((db, { kid }) =>
+  db
+    .selectFrom('issuances')
+    .select('expires_at')
+    .where('kid', '=', kid)
+    .orderBy('expires_at', 'desc')
+    .limit(1),
+);
 const retireActive = statement<{ retires_at: number }>()((db, { retires_at }) =>
   db.updateTable('signing_keys').set({ state: 'retiring', retires_at }).where('state', '=', 'active'),
 );
@@ -62,9 +77,11 @@ export const keys: Verbs<SigningKeyStore> = {
     (await db.first(listKeys, {})) ? { outcome: 'taken' } : add(db, key),
   ),
   addPending: write(async (db, { key }) => add(db, key)),
-  activate: write(async (db, { kid, now, retires_at }) => {
+  activate: write(async (db, { kid, now, retires_at, margin }) => {
     if ((await db.run(holdPending, { kid, now })) === 0) return { outcome: 'unknown' };
-    await db.run(retireActive, { retires_at });
+    const active = await db.first(findActive, {});
+    const last = active && (await db.first(findLastExpiry, active));
+    await db.run(retireActive, { retires_at: Math.max(retires_at, (last?.expires_at ?? 0) + margin) });
     await db.run(activate, { kid });
     return { outcome: 'activated' };
   }),

@@ -60,8 +60,8 @@ export const refresh: Verbs<RefreshStore> = {
     const family = token && (await db.first(findFamily, { id: token.family_id }));
     if (!token || !family) return { outcome: 'unknown' };
     if (family.revoked_at !== null) return { outcome: 'revoked' };
-    if (token.spent_at === null)
-      return { outcome: token.expires_at <= now || family.expires_at <= now ? 'expired' : 'revoked' };
+    if (family.expires_at <= now) return { outcome: 'expired' };
+    if (token.spent_at === null) return { outcome: token.expires_at <= now ? 'expired' : 'revoked' };
 
     const promised =
       token.successor_hash && (await db.first(findToken, { token_hash: token.successor_hash }));

@@ -1,3 +1,4 @@
+import { Failure } from '../../kernel/errors.ts';
 import type { InitialAccessTokenRecord } from '../records.ts';
 import type { RegistrationStore } from '../store.ts';
 import { addClient } from './clients.ts';
@@ -39,7 +40,9 @@ export const registrations: Verbs<RegistrationStore> = {
     ) {
       return { outcome: 'token_spent' };
     }
-    await addClient(db, client, secret);
+    if (!(await addClient(db, client, secret))) {
+      throw new Failure('conflict', 'A client with this id exists already.');
+    }
     return { outcome: 'registered' };
   }),
   findInitialToken: read(async (db, input) => db.first(findToken, input)),

@@ -45,10 +45,18 @@ const findOwner = statement<{ id: string }>()((db, { id }) =>
 const moveIdleEnd = statement<{ id: string; last_seen_at: number; expires_at: number }>()((db, input) =>
   db
     .updateTable('sessions')
-    .set({ last_seen_at: input.last_seen_at, expires_at: input.expires_at })
+    .set(({ eb, ref }) => ({
+      last_seen_at: input.last_seen_at,
+      expires_at: eb
+        .case()
+        .when('absolute_expires_at', '<', input.expires_at)
+        .then(ref('absolute_expires_at'))
+        .else(input.expires_at)
+        .end(),
+    }))
     .where('id', '=', input.id)
     .where('ended_at', 'is', null)
-    .where('absolute_expires_at', '>=', input.expires_at),
+    .where('expires_at', '>', input.last_seen_at),
 );
 const listLive = statement<{ user_id: string; now: number }>()((db, { user_id, now }) =>
   db

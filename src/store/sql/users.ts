@@ -49,14 +49,6 @@ const findByLogin = statement<{ login: string }>()((db, { login }) =>
 const listUsers = statement<Page>()((db, { after, limit }) =>
   db.selectFrom('users').selectAll().where('id', '>', after).orderBy('id').limit(limit),
 );
-const findTaken = statement<{ id: string; username: string; email: string | null }>()(
-  (db, { id, username, email }) =>
-    db
-      .selectFrom('users')
-      .select('id')
-      .where('id', '<>', id)
-      .where((where) => where.or([where('username', '=', username), where('email', '=', email)])),
-);
 const updateUser = statement<UserRecord>()((db, user) =>
   db
     .updateTable('users')
@@ -92,16 +84,18 @@ export const users: Verbs<UserStore> = {
   find: read(async (db, input) => db.first(findById, input)),
   findByLogin: read(async (db, input) => db.first(findByLogin, input)),
   list: read(async (db, input) => db.all(listUsers, input)),
-  update: write(async (db, { user }) => {
-    if (await db.first(findTaken, user)) return { outcome: 'taken' };
-    return { outcome: (await db.run(updateUser, user)) === 1 ? 'updated' : 'unknown' };
-  }),
-  setPassword: write(async (db, password) => {
-    if (!(await db.first(findById, { id: password.user_id }))) return { outcome: 'unknown' };
-    await db.run(upsertPassword, password);
-    await endEverything(db, password.user_id, password.changed_at, 'password_changed');
-    return { outcome: 'set' };
-  }),
+  update: write(
+    async (db, { user }) => ({ outcome: (await db.run(updateUser, user)) === 1 ? 'updated' : 'unknown' }),
+    { outcome: 'taken' },
+  ),
+  setPassword: write(
+    async (db, password) => {
+      await db.run(upsertPassword, password);
+      await endEverything(db, password.user_id, password.changed_at, 'password_changed');
+      return { outcome: 'set' };
+    },
+    { outcome: 'unknown' },
+  ),
   rehashPassword: write(async (db, input) => {
     await db.run(replaceHash, input);
   }),

@@ -23,14 +23,19 @@ export interface ReadVerb<In, Out> {
 export interface WriteVerb<In, Out> {
   readonly kind: 'write';
   run(db: Transaction, input: In): Promise<Out>;
+  /** The answer when a unique or foreign key decided the race against this verb; what it did is undone. */
+  readonly onConflict: Out | undefined;
 }
 
 export function read<In, Out>(run: (db: Reader, input: In) => Promise<Out>): ReadVerb<In, Out> {
   return { kind: 'read', run };
 }
 
-export function write<In, Out>(run: (db: Transaction, input: In) => Promise<Out>): WriteVerb<In, Out> {
-  return { kind: 'write', run };
+export function write<In, Out, const Lost = never>(
+  run: (db: Transaction, input: In) => Promise<Out>,
+  onConflict?: Lost,
+): WriteVerb<In, Out | Lost> {
+  return { kind: 'write', run, onConflict };
 }
 
 type Implementation<Verb> = Verb extends (input: infer In) => Promise<infer Out>

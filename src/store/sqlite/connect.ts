@@ -5,18 +5,21 @@ export interface SqliteOptions {
   readonly wal: boolean;
 }
 
-/** How long, ms, a connection waits for a lock that somebody outside holds before the request fails with 503. */
-const BUSY_TIMEOUT = 2000;
+/** How long, ms, a request waits for a lock that somebody outside holds before it fails with 503. */
+export const LOCK_PATIENCE = 2000;
 
 /** A connection that writes. FULL: a commit is on disk before it is answered, whatever is pulled. */
 export function connectWriter({ path, wal }: SqliteOptions): DatabaseSync {
-  const db = new DatabaseSync(path, { timeout: BUSY_TIMEOUT, enableForeignKeyConstraints: true });
+  const db = new DatabaseSync(path, { timeout: LOCK_PATIENCE, enableForeignKeyConstraints: true });
   db.exec(`pragma journal_mode = ${wal ? 'wal' : 'delete'}`);
   db.exec('pragma synchronous = full');
   return db;
 }
 
-/** The connection that reads; it lives on the main thread, where a point read is cheaper than a message. */
+/**
+ * The connection that reads; it lives on the main thread, where a point read is cheaper than a message. It never waits for
+ * a lock by itself, for that would stop the event loop.
+ */
 export function connectReader({ path }: SqliteOptions): DatabaseSync {
-  return new DatabaseSync(path, { readOnly: true, timeout: BUSY_TIMEOUT });
+  return new DatabaseSync(path, { readOnly: true, timeout: 0 });
 }

@@ -1,4 +1,5 @@
-import { Failure } from '../../kernel/errors.ts';
+import type { Failure } from '../../kernel/errors.ts';
+import { databaseUnavailable, doesNotFit } from '../sql/failures.ts';
 
 /** Primary result codes (sqlite.org/rescode.html) after which the same request may work again. */
 const PASSING = new Map([
@@ -10,30 +11,40 @@ const PASSING = new Map([
   [11, 'corrupt'],
   [13, 'disk full'],
   [14, 'cannot open'],
+  [15, 'locking protocol'],
   [26, 'not a database'],
 ]);
+const BUSY = 5;
 const CONSTRAINT = 19;
 
 /** SQLite's error as one of ours; anything else comes back as it is. */
 export function fromSqlite(error: unknown): unknown {
-  const code = (error as { errcode?: unknown } | null)?.errcode;
-  if (typeof code !== 'number' || !(error instanceof Error)) return error;
-  const passing = PASSING.get(code & 0xff);
-  if (passing) return databaseUnavailable(`SQLite says ${passing} (${code}): ${error.message}`, error);
-  if ((code & 0xff) === CONSTRAINT) {
-    return new Failure('conflict', 'The change does not fit what is stored.', {
-      detail: error.message,
-      cause: error,
-    });
+  if (!(error instanceof Error)) return error;
+  if ((error as { code?: unknown }).code === 'ERR_INVALID_STATE') {
+    return databaseUnavailable('the store is closed', error);
   }
-  return error;
+  const code = resultCode(error);
+  const passing = PASSING.get(primary(code));
+  if (passing) return databaseUnavailable(`SQLite says ${passing} (${code}): ${error.message}`, error);
+  return primary(code) === CONSTRAINT ? doesNotFit(error) : error;
 }
 
-export function databaseUnavailable(detail: string, cause?: unknown): Failure {
-  return new Failure('unavailable', 'The database does not answer at the moment.', {
-    detail,
-    cause,
-    retryAfter: 1,
-    hint: 'Try again in a moment. /ready and the log of the server name the reason.',
-  });
+/** Somebody else holds the lock. */
+export function isBusy(error: unknown): boolean {
+  return error instanceof Error && primary(resultCode(error)) === BUSY;
+}
+
+/** Whatever ended a batch before its commit was done: none of its verbs has happened. */
+export function batchUndone(error: unknown): Failure {
+  const reason = error instanceof Error ? error.message : String(error);
+  return databaseUnavailable(`the batch of writes was not committed: ${reason}`, error);
+}
+
+function resultCode(error: Error): number {
+  return Number((error as { errcode?: unknown }).errcode ?? 0);
+}
+
+/** Extended result codes hold the primary one in their lowest byte. */
+function primary(code: number): number {
+  return code & 0xff;
 }

@@ -2,7 +2,7 @@ import type { DatabaseSync } from 'node:sqlite';
 import { asFailure, type FailureCode } from '../../kernel/errors.ts';
 import type { VerbName } from '../sql/verb.ts';
 import { findVerb } from '../sql/verbs.ts';
-import { databaseUnavailable, fromSqlite } from './errors.ts';
+import { batchUndone, fromSqlite } from './errors.ts';
 import { SqliteStatements } from './transact.ts';
 
 /** A verb on its way to the writer. */
@@ -23,7 +23,7 @@ export type Answer = { readonly value: unknown } | { readonly failure: FailurePa
 
 /**
  * Runs many units of work in one transaction, a savepoint each, and answers them all after the one commit: a verb that
- * fails is undone alone; if the commit fails, none of them has happened and all are told so.
+ * fails is undone alone; if the commit fails, none of them has happened and all are told `unavailable`.
  */
 export class GroupCommit {
   readonly #db: DatabaseSync;
@@ -43,7 +43,7 @@ export class GroupCommit {
       return answers;
     } catch (error) {
       if (this.#db.isTransaction) this.#db.exec('rollback');
-      const failure = parcel(error);
+      const failure = parcel(batchUndone(error));
       return jobs.map(() => ({ failure }));
     }
   }
@@ -57,8 +57,7 @@ export class GroupCommit {
       return { value };
     } catch (error) {
       // A full disk or an I/O error may have rolled the whole transaction back already: then nothing here has happened.
-      if (!this.#db.isTransaction)
-        throw databaseUnavailable('the transaction was rolled back by SQLite', error);
+      if (!this.#db.isTransaction) throw error;
       this.#db.exec('rollback to verb');
       this.#db.exec('release verb');
       return { failure: parcel(error) };

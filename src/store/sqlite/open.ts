@@ -1,17 +1,28 @@
 /** SQLite behind the store: reads on the main thread's own connection, writes through one writer thread. */
 import type { DatabaseSync } from 'node:sqlite';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from '../../kernel/log.ts';
 import { bindStore, type Driver } from '../sql/bind.ts';
 import type { ReadVerb, VerbName, WriteVerb } from '../sql/verb.ts';
 import type { Store } from '../store.ts';
-import { connectReader, type SqliteOptions } from './connect.ts';
-import { fromSqlite } from './errors.ts';
+import { connectReader, LOCK_PATIENCE, type SqliteOptions } from './connect.ts';
+import { fromSqlite, isBusy } from './errors.ts';
 import { SqliteStatements } from './transact.ts';
 import { WriterThread } from './writer-thread.ts';
 
-/** Opens a migrated database. The caller holds the lock of the state directory: one process writes. */
+/** How soon, ms, a read that met a lock is tried again. */
+const READ_AGAIN_AFTER = 10;
+
+/**
+ * Opens a migrated database. The caller holds the lock of the state directory: one process writes.
+ * @throws Failure `unavailable` when there is no database that can be read
+ */
 export function openSqlite(options: SqliteOptions, log: Log): Store {
-  return bindStore(new SqliteDriver(options, log));
+  try {
+    return bindStore(new SqliteDriver(options, log));
+  } catch (error) {
+    throw fromSqlite(error);
+  }
 }
 
 class SqliteDriver implements Driver {
@@ -26,10 +37,14 @@ class SqliteDriver implements Driver {
   }
 
   async read<In, Out>(verb: ReadVerb<In, Out>, input: In): Promise<Out> {
-    try {
-      return await verb.run(this.#statements, input);
-    } catch (error) {
-      throw fromSqlite(error);
+    const deadline = performance.now() + LOCK_PATIENCE;
+    for (;;) {
+      try {
+        return await verb.run(this.#statements, input);
+      } catch (error) {
+        if (!isBusy(error) || performance.now() >= deadline) throw fromSqlite(error);
+        await sleep(READ_AGAIN_AFTER);
+      }
     }
   }
 
@@ -39,6 +54,6 @@ class SqliteDriver implements Driver {
 
   async close(): Promise<void> {
     await this.#writer.close();
-    this.#reader.close();
+    if (this.#reader.isOpen) this.#reader.close();
   }
 }

@@ -1,8 +1,8 @@
 import { Worker } from 'node:worker_threads';
 import { Failure } from '../../kernel/errors.ts';
 import type { Log } from '../../kernel/log.ts';
+import { databaseUnavailable } from '../sql/failures.ts';
 import type { SqliteOptions } from './connect.ts';
-import { databaseUnavailable } from './errors.ts';
 import type { Answer, FailureParcel, Job } from './group-commit.ts';
 
 interface Waiting {
@@ -15,8 +15,9 @@ interface Waiting {
 const LONGEST_QUEUE = 10_000;
 /** A batch is one fsync. Larger ones make the first of them wait for the last. */
 const LARGEST_BATCH = 256;
-/** How soon, ms, a writer thread that died is started again. */
+/** How soon, ms, a writer thread that died is started again; twice as late after each start that failed. */
 const RESTART_DELAY = 100;
+const LONGEST_RESTART_DELAY = 5000;
 
 /**
  * The main thread's end of the writer: queues units of work, sends all that wait as one batch, and sends the next when
@@ -25,23 +26,27 @@ const RESTART_DELAY = 100;
 export class WriterThread {
   readonly #options: SqliteOptions;
   readonly #log: Log;
-  #worker: Worker;
+  readonly #closed = Promise.withResolvers<void>();
+  /** Undefined from the death of one thread to the start of the next. */
+  #worker: Worker | undefined;
+  #restart: NodeJS.Timeout | undefined;
+  /** Has this thread opened the database? */
+  #ready = false;
+  #failedStarts = 0;
   #queue: Waiting[] = [];
   #underway: Waiting[] = [];
   #scheduled = false;
-  #closing: (() => void) | undefined;
+  #closing = false;
 
   constructor(options: SqliteOptions, log: Log) {
     this.#options = options;
     this.#log = log;
-    this.#worker = this.#start();
+    this.#start();
   }
 
   submit(job: Job): Promise<unknown> {
-    if (this.#closing) return Promise.reject(databaseUnavailable('the store is closing'));
-    if (this.#queue.length >= LONGEST_QUEUE) {
-      return Promise.reject(databaseUnavailable(`more than ${LONGEST_QUEUE} writes are waiting`));
-    }
+    const refusal = this.#refusal();
+    if (refusal) return Promise.reject(databaseUnavailable(refusal));
     return new Promise((resolve, reject) => {
       this.#queue.push({ job, resolve, reject });
       this.#schedule();
@@ -50,10 +55,22 @@ export class WriterThread {
 
   /** Finishes what was accepted, then ends the thread. */
   close(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#closing = resolve;
-      if (this.#underway.length === 0 && this.#queue.length === 0) this.#worker.postMessage('close');
-    });
+    if (!this.#closing) {
+      this.#closing = true;
+      if (this.#isIdle()) this.#end();
+    }
+    return this.#closed.promise;
+  }
+
+  #refusal(): string | undefined {
+    if (this.#closing) return 'the store is closing';
+    if (this.#failedStarts > 0) return 'the writer thread cannot start; the log says why';
+    if (this.#queue.length >= LONGEST_QUEUE) return `more than ${LONGEST_QUEUE} writes are waiting`;
+    return undefined;
+  }
+
+  #isIdle(): boolean {
+    return this.#underway.length === 0 && this.#queue.length === 0;
   }
 
   /** Once per turn of the event loop, so that requests which arrive together commit together. */
@@ -67,48 +84,67 @@ export class WriterThread {
   }
 
   #send(): void {
-    if (this.#underway.length > 0) return;
+    if (!this.#worker || this.#underway.length > 0) return;
     if (this.#queue.length === 0) {
-      if (this.#closing) this.#worker.postMessage('close');
+      if (this.#closing) this.#end();
       return;
     }
     this.#underway = this.#queue.splice(0, LARGEST_BATCH);
     this.#worker.postMessage(this.#underway.map((waiting) => waiting.job));
   }
 
-  #receive(answers: readonly Answer[]): void {
+  #receive(message: 'ready' | readonly Answer[]): void {
+    if (message === 'ready') {
+      this.#ready = true;
+      this.#failedStarts = 0;
+      return;
+    }
     const answered = this.#underway;
     this.#underway = [];
     this.#send();
-    for (const [index, answer] of answers.entries()) {
+    for (const [index, answer] of message.entries()) {
       const waiting = answered[index] as Waiting;
       if ('failure' in answer) waiting.reject(unpack(answer.failure));
       else waiting.resolve(answer.value);
     }
   }
 
-  #start(): Worker {
+  #start(): void {
     const worker = new Worker(new URL('./writer.ts', import.meta.url), { workerData: this.#options });
-    worker.on('message', (answers: readonly Answer[]) => this.#receive(answers));
+    worker.on('message', (message: 'ready' | readonly Answer[]) => this.#receive(message));
     worker.on('error', (error) => this.#log.error({ error: error.message }, 'the writer thread failed'));
     worker.on('exit', () => this.#ended());
-    return worker;
+    this.#worker = worker;
+    this.#send();
   }
 
   /** The thread is gone: on request, or it died and what it had in hand may or may not have been committed. */
   #ended(): void {
-    const lost = this.#underway;
-    this.#underway = [];
-    for (const waiting of lost)
-      waiting.reject(databaseUnavailable('the writer thread died before it answered'));
-    if (this.#closing && this.#queue.length === 0) {
-      this.#closing();
+    const wasReady = this.#ready;
+    this.#worker = undefined;
+    this.#ready = false;
+    this.#reject(this.#underway.splice(0), 'the writer thread died before it answered');
+    if (!wasReady) {
+      this.#failedStarts += 1;
+      this.#reject(this.#queue.splice(0), 'the writer thread cannot start; the log says why');
+    }
+    if (this.#closing && this.#isIdle()) {
+      this.#end();
       return;
     }
-    setTimeout(() => {
-      this.#worker = this.#start();
-      this.#send();
-    }, RESTART_DELAY);
+    const delay = Math.min(RESTART_DELAY * 2 ** this.#failedStarts, LONGEST_RESTART_DELAY);
+    this.#restart = setTimeout(() => this.#start(), delay);
+  }
+
+  #reject(lost: readonly Waiting[], detail: string): void {
+    for (const waiting of lost) waiting.reject(databaseUnavailable(detail));
+  }
+
+  /** Nothing is left to do: ends the thread, whose exit leads here again. */
+  #end(): void {
+    clearTimeout(this.#restart);
+    if (this.#worker) this.#worker.postMessage('close');
+    else this.#closed.resolve();
   }
 }
 

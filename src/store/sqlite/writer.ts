@@ -11,9 +11,12 @@ const commits = new GroupCommit(db);
 
 port.on('message', async (message: readonly Job[] | 'close') => {
   if (message === 'close') {
+    // The reading connection is open still, so closing alone would leave the last commits beside the file, not in it.
+    db.exec('pragma wal_checkpoint(truncate)');
     db.close();
     port.close();
     return;
   }
   port.postMessage(await commits.run(message));
 });
+port.postMessage('ready');
