@@ -236,6 +236,7 @@ export const tree = section('', {
     default_client_scope: optional(
       text({
         text: 'The most that a client which registers without a scope may ask for; where absent, whatever its users consent to.',
+        default: undefined,
         example: 'openid profile',
       }),
     ),
