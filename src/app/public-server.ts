@@ -27,13 +27,19 @@ interface Shared {
   readonly pages: Pages;
 }
 
+/** Everything that the public listener serves, by where it is mounted. */
+export interface PublicRoutes {
+  readonly belowIssuer: readonly Route[];
+  readonly atRoot: readonly Route[];
+  /** At the root too, and never rate limited. */
+  readonly probes: readonly Route[];
+}
+
 /** The public listener: the protocol, the pages, and the probes. */
 export function makePublicServer(rooms: Rooms, health: Health): FastifyInstance {
-  const { config, issuer, log, clock, random, store } = rooms;
-  const prefix = new URL(issuer).pathname.replace(/\/$/, '');
-  const pages = new Pages({ prefix, productName: 'authserver' });
-  const requests = new AuthorizationRequests({ store: store.requests, clock, random });
-  const shared = { prefix, requests, pages };
+  const { config, issuer, log, clock } = rooms;
+  const shared = share(rooms);
+  const { belowIssuer, atRoot, probes } = publicRoutes(rooms, health, shared);
 
   const app = makeListener(rooms);
   const limits = config.rate_limit;
@@ -43,14 +49,31 @@ export function makePublicServer(rooms: Rooms, health: Health): FastifyInstance 
     secure: issuer.startsWith('https:'),
     via: 'tcp',
     allowedOrigins: config.server.allowed_origins,
-    errorPage: makeErrorPage(pages),
+    errorPage: makeErrorPage(shared.pages),
   } as const;
   const limited = { ...options, ...(limits.enabled && { limiter: new RateLimiter(rate, clock) }) };
-  const protocol = protocolRoutes(rooms, shared);
-  mount(app, [...protocol.belowIssuer, ...pageRoutes(rooms, shared)], { ...limited, prefix });
-  mount(app, protocol.atRoot, { ...limited, prefix: '' });
-  mount(app, healthRoutes(health, clock), { ...options, prefix: '' });
+  mount(app, belowIssuer, { ...limited, prefix: shared.prefix });
+  mount(app, atRoot, { ...limited, prefix: '' });
+  mount(app, probes, { ...options, prefix: '' });
   return app;
+}
+
+export function publicRoutes(rooms: Rooms, health: Health, shared: Shared = share(rooms)): PublicRoutes {
+  const { belowIssuer, atRoot } = protocolRoutes(rooms, shared);
+  return {
+    belowIssuer: [...belowIssuer, ...pageRoutes(rooms, shared)],
+    atRoot,
+    probes: healthRoutes(health, rooms.clock),
+  };
+}
+
+function share({ issuer, store, clock, random }: Rooms): Shared {
+  const prefix = new URL(issuer).pathname.replace(/\/$/, '');
+  return {
+    prefix,
+    requests: new AuthorizationRequests({ store: store.requests, clock, random }),
+    pages: new Pages({ prefix, productName: 'authserver' }),
+  };
 }
 
 function protocolRoutes(rooms: Rooms, shared: Shared): ReturnType<typeof oauthRoutes> {

@@ -13,7 +13,7 @@ export interface AuthorizationRequest {
   readonly redirect_uri: string;
   readonly response_mode: 'query' | 'form_post';
   readonly scope: string;
-  /** Resource indicators asked for (RFC 8707); empty for the server's own audience. */
+  /** Audiences: the resource indicators asked for (RFC 8707), else the issuer and the resources that own a scope. */
   readonly resources: readonly string[];
   readonly state: string | null;
   readonly nonce: string | null;

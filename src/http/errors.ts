@@ -1,7 +1,9 @@
-import { STATUS_CODES } from 'node:http';
 import { asFailure, Failure, type FailureCode, type FailureParts } from '../kernel/errors.ts';
 import { json, type Outgoing } from './exchange.ts';
 import { OAuthError, type OAuthErrorCode } from './oauth-error.ts';
+
+// Importing node:http instead would also load what stands behind its re-exports: fetch, 14 MB and a tenth of the start.
+const { STATUS_CODES } = process.getBuiltinModule('node:http');
 
 /** A failure of the HTTP exchange itself: it names its status, where other failures have one by their code. */
 export class HttpFailure extends Failure {
@@ -63,7 +65,7 @@ export function problemResponse(failure: Failure, requestId?: string): Outgoing 
   const status = statusOf(failure);
   const problem = {
     type: 'about:blank',
-    title: STATUS_CODES[status] ?? 'Error',
+    title: reasonPhrase(status),
     status,
     detail: failure.message,
     code: failure.code,
@@ -71,6 +73,11 @@ export function problemResponse(failure: Failure, requestId?: string): Outgoing 
     request: requestId,
   };
   return json(status, problem, { 'content-type': 'application/problem+json', ...headersOf(failure) });
+}
+
+/** Such as `Not Found` for 404. */
+export function reasonPhrase(status: number): string {
+  return STATUS_CODES[status] ?? 'Error';
 }
 
 /** What a person or a client outside may read: of a fault on our side, only that there is one. */

@@ -1,10 +1,9 @@
-import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { type FastifyInstance, fastify } from 'fastify';
 import { Failure } from '../kernel/errors.ts';
 import type { Random } from '../kernel/random.ts';
 import { Connections } from './connections.ts';
-import { HttpFailure, problemResponse } from './errors.ts';
+import { HttpFailure, problemResponse, reasonPhrase } from './errors.ts';
 import { defaultHeaders } from './headers.ts';
 
 export interface ServerOptions {
@@ -134,7 +133,7 @@ function answerBrokenRequest(error: Error & { code?: string }, socket: Socket): 
     'content-length': Buffer.byteLength(body),
     connection: 'close',
   }).map(([name, value]) => `${name}: ${value}\r\n`);
-  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n${body}`);
+  socket.end(`HTTP/1.1 ${status} ${reasonPhrase(status)}\r\n${lines.join('')}\r\n${body}`);
   // Closing at once, with bytes unread, would reset the connection before the client has read why.
   setTimeout(() => socket.destroy(), LINGER).unref();
 }

@@ -46,10 +46,12 @@ async function endSession(incoming: Incoming, params: Params, parts: EndSessionP
   refuseRepeats(params);
   const hinted = await readHint(params, parts.idTokens);
   const wish = await readWish(params, hinted, parts.clients);
-  const target = wish && (await resolvePostLogout(wish, parts.clients));
+  const target = wish === undefined ? undefined : await resolvePostLogout(wish, parts.clients);
   const session = await parts.sessions.find(incoming.cookies.get(SESSION_COOKIE));
   // Section 2: the person is asked, unless the hint proves that the application means just this session.
-  const asks = session !== undefined && !(hinted && hinted.session_id === session.id);
+  const means = session !== undefined && hinted?.session_id === session.id;
+  // A form that another site posts comes without our session (SameSite=Lax); only the page that follows can see it.
+  const asks = session === undefined ? incoming.method === 'POST' : !means;
   const signOut = `${parts.prefix}${paths.signOut}`;
   if (asks) return redirect(wish ? `${signOut}?post_logout=${wish}` : signOut);
   if (session) await end(session, incoming, parts);

@@ -15,6 +15,11 @@ export interface Entitlement {
   readonly resources: readonly string[];
 }
 
+/** With the resources behind the indicators; the issuer is none. */
+interface FoundEntitlement extends Entitlement {
+  readonly targets: readonly Resource[];
+}
+
 export interface Ask {
   /** The `scope` parameter. */
   readonly scope: string | undefined;
@@ -35,7 +40,7 @@ export interface Ask {
 export async function checkAsk(
   ask: Ask,
   { issuer, resources }: { issuer: string; resources: Resources },
-): Promise<Entitlement> {
+): Promise<FoundEntitlement> {
   const named = await findAll(ask.resources, resources);
   const scope = ask.scope === undefined ? defaultScope(ask, named) : readScope(ask.scope);
   if (ask.ceiling !== null && !scopeWithin(scope, ask.ceiling)) {
@@ -45,28 +50,38 @@ export async function checkAsk(
   }
   if (named.length > 0) {
     refuseUnknown(scope, named);
-    return { scope, resources: named.map(({ uri }) => uri) };
+    return { scope, resources: named.map(({ uri }) => uri), targets: named };
   }
   const foreign = scopeTokens(scope).filter((token) => !Object.hasOwn(openidScopes, token));
   const owners =
     foreign.length === 0 ? [] : (await resources.list()).filter((resource) => ownsAny(resource, foreign));
   refuseUnknown(scope, owners);
-  return { scope, resources: [issuer, ...owners.map(({ uri }) => uri)] };
+  return { scope, resources: [issuer, ...owners.map(({ uri }) => uri)], targets: owners };
 }
 
-/** The part of a scope that means something to these audiences: what an access token for them carries. */
-export async function scopeForAudience(
-  scope: string,
+/** The resources of an audience, each read once; the issuer itself is none. */
+export async function findTargets(
   audience: readonly string[],
   { issuer, resources }: { issuer: string; resources: Resources },
-): Promise<string> {
-  const meaningful: string[] = audience.includes(issuer) ? Object.keys(openidScopes) : [];
+): Promise<readonly Resource[]> {
+  const found: Resource[] = [];
   for (const uri of audience) {
-    if (uri === issuer) continue;
-    const resource = await resources.find(uri);
-    meaningful.push(...(resource?.scopes.map(({ name }) => name) ?? []));
+    const resource = uri === issuer ? undefined : await resources.find(uri);
+    if (resource) found.push(resource);
   }
-  return intersectScopes(scope, formatScope(meaningful));
+  return found;
+}
+
+/** The part of a scope that means something to an audience: what an access token for it carries. */
+export function scopeForAudience(
+  scope: string,
+  audience: readonly string[],
+  targets: readonly Resource[],
+  issuer: string,
+): string {
+  const own = audience.includes(issuer) ? Object.keys(openidScopes) : [];
+  const theirs = targets.flatMap(({ scopes }) => scopes.map(({ name }) => name));
+  return intersectScopes(scope, formatScope([...own, ...theirs]));
 }
 
 function readScope(text: string): string {

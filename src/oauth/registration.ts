@@ -105,6 +105,16 @@ function readMetadata(
   return { ...metadata, scope: metadata.scope === '' ? default_client_scope : metadata.scope };
 }
 
+/** What a client that acts for itself may do, it cannot extend: nobody would consent to it. */
+function refuseMoreScope(scope: string, client: Client, { settings }: RegistrationParts): void {
+  const vouchedFor = `${client.scope} ${settings.registration.default_client_scope}`;
+  if (scopeWithin(scope, vouchedFor)) return;
+  throw new OAuthError(
+    'invalid_client_metadata',
+    'scope cannot grow for a client with the grant client_credentials: ask an administrator.',
+  );
+}
+
 function refuseForeignRedirects(uris: readonly string[], { settings }: RegistrationParts): void {
   const { mode, approved_redirects } = settings.registration;
   const foreign = uris.find((uri) => !approved_redirects.includes(uri));
@@ -130,12 +140,7 @@ async function update(incoming: Incoming, parts: RegistrationParts): Promise<Out
   const metadata = readMetadata(members, { actsForItself }, parts);
   const newRedirects = metadata.redirect_uris.filter((uri) => !client.redirect_uris.includes(uri));
   refuseForeignRedirects(newRedirects, parts);
-  if (actsForItself && !scopeWithin(metadata.scope, client.scope)) {
-    throw new OAuthError(
-      'invalid_client_metadata',
-      'scope cannot grow for a client that acts for itself: ask an administrator.',
-    );
-  }
+  if (actsForItself) refuseMoreScope(metadata.scope, client, parts);
   if (metadata.token_endpoint_auth_method !== client.token_endpoint_auth_method) {
     throw new OAuthError(
       'invalid_client_metadata',

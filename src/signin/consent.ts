@@ -14,6 +14,9 @@ import { formTokens, page, requestGone, resume, sessionOf, storedRequest, toSign
 
 const NOTHING_TICKED = 'Nothing is ticked. Tick what you want to allow, or choose Deny.';
 
+/** What a resource is asked for that has no scopes, or of which none is named. */
+const WHOLE = { name: '', description: 'Use it in your name', fixed: true, ticked: true };
+
 /** Who is asked what, by whom. */
 interface Question {
   readonly handle: string;
@@ -65,7 +68,7 @@ async function submit(dependencies: SignInDependencies, request: Incoming): Prom
     });
   }
   const granted = grantedScope(stored.request, request.form.all('scope'));
-  if (granted === '') {
+  if (granted === '' && stored.request.scope !== '') {
     return consentPage(dependencies, request, question, { status: 422, ticked: '', fault: NOTHING_TICKED });
   }
   await keepConsent(dependencies, question, granted);
@@ -169,7 +172,8 @@ function scopeGroups(scope: string, ticked: string, resources: readonly Resource
       fixed: name === 'openid',
       ticked: on.has(name),
     }));
-    return scopes.length === 0 ? [] : [{ uri: owner.uri, name: owner.name, scopes }];
+    if (scopes.length > 0) return [{ uri: owner.uri, name: owner.name, scopes }];
+    return resource ? [{ uri: resource.uri, name: resource.name, scopes: [WHOLE] }] : [];
   });
 }
 

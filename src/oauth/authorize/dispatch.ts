@@ -7,7 +7,7 @@ import {
 } from '../../flow/requests.ts';
 import { type Incoming, type Outgoing, redirect } from '../../http/exchange.ts';
 import { OAuthError } from '../../http/oauth-error.ts';
-import { SESSION_COOKIE, type Session, type Sessions } from '../../identity/sessions.ts';
+import { SESSION_COOKIE, type Sessions } from '../../identity/sessions.ts';
 import { sha256 } from '../../kernel/bytes.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import type { Ids } from '../../kernel/ids.ts';
@@ -17,7 +17,9 @@ import type { Resource, Resources } from '../../registry/resources.ts';
 import type { CodeStore, ConsentStore } from '../../store/store.ts';
 import type { OAuthSettings } from '../settings.ts';
 import { answerClient } from './answer.ts';
-import { nextStep } from './next-step.ts';
+import { nextStep, type Step } from './next-step.ts';
+
+type Granted = Extract<Step, { to: 'code' }>;
 
 export interface DispatcherParts {
   readonly issuer: string;
@@ -96,15 +98,14 @@ export class Dispatcher {
         return answerClient(request, issuer, { error: step.error, error_description: step.description });
       case 'code':
         return answerClient(request, issuer, {
-          code: await this.#issueCode(request, step.session, step.scope, handle),
+          code: await this.#issueCode(request, step, handle),
         });
     }
   }
 
   async #issueCode(
     request: AuthorizationRequest,
-    session: Session,
-    scope: string,
+    { session, scope, resources }: Granted,
     handle: string | null,
   ): Promise<string> {
     const { settings, codes, clock, random, ids } = this.#parts;
@@ -120,7 +121,7 @@ export class Dispatcher {
         session_id: session.id,
         redirect_uri: request.redirect_uri,
         scope,
-        resources_json: JSON.stringify(request.resources),
+        resources_json: JSON.stringify(resources),
         nonce: request.nonce,
         code_challenge: request.code_challenge,
         claims_json: request.claims_json,

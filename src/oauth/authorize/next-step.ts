@@ -25,7 +25,13 @@ export interface Facts {
 export type Step =
   | { readonly to: 'sign-in' }
   | { readonly to: 'consent' }
-  | { readonly to: 'code'; readonly session: Session; readonly scope: string }
+  | {
+      readonly to: 'code';
+      readonly session: Session;
+      readonly scope: string;
+      /** The audiences that something was granted for. */
+      readonly resources: readonly string[];
+    }
   | { readonly to: 'error'; readonly error: OAuthErrorCode; readonly description: string };
 
 /** The one place that decides what a browser meets next; it looks at stored facts only, so any step may be repeated. */
@@ -51,11 +57,20 @@ export function nextStep(facts: Facts): Step {
     };
   }
   if (decision?.outcome === 'granted' && decision.session_id === session.id) {
-    return { to: 'code', session, scope: decision.scope };
+    return grant(facts, session, decision.scope);
   }
-  if (!needsConsent(facts)) return { to: 'code', session, scope: request.scope };
+  if (!needsConsent(facts)) return grant(facts, session, request.scope);
   if (!silent) return { to: 'consent' };
   return { to: 'error', error: 'consent_required', description: 'The user has not consented to this.' };
+}
+
+/** A resource at which everything was unticked is no audience: a token for it would open what looks at nothing else. */
+function grant({ request, resources: known }: Facts, session: Session, scope: string): Step {
+  const asked = scopesByResource(request.scope, known);
+  const granted = scopesByResource(scope, known);
+  const resources = request.resources.filter((uri) => !asked.has(uri) || granted.has(uri));
+  if (resources.length > 0) return { to: 'code', session, scope, resources };
+  return { to: 'error', error: 'access_denied', description: 'The user allowed nothing at the resource.' };
 }
 
 /** `prompt`, `max_age` and `id_token_hint` may ask for a new sign-in; one made since the request came in satisfies all. */
@@ -77,8 +92,11 @@ function needsConsent(facts: Facts): boolean {
   return !isCovered(facts);
 }
 
+/** Where nothing is asked for by name, there is nothing to remember either: a resource without scopes is asked about each time. */
 function isCovered({ request, resources, consents }: Facts): boolean {
-  for (const [resource, tokens] of scopesByResource(request.scope, resources)) {
+  const asked = scopesByResource(request.scope, resources);
+  if (!resources.every(({ uri }) => asked.has(uri))) return false;
+  for (const [resource, tokens] of asked) {
     const consent = consents.find((candidate) => candidate.resource === resource);
     if (!consent || !scopeWithin(formatScope(tokens), consent.scope)) return false;
   }

@@ -1,6 +1,6 @@
 import { OAuthError } from '../../http/oauth-error.ts';
 import { isPublic } from '../../registry/clients.ts';
-import type { Resources } from '../../registry/resources.ts';
+import type { Resource, Resources } from '../../registry/resources.ts';
 import { formatScope, openidScopes, scopeTokens, subtractScopes } from '../../registry/scopes.ts';
 import type { IssuanceStore } from '../../store/store.ts';
 import { checkAsk } from '../entitlement.ts';
@@ -26,14 +26,15 @@ export function clientCredentialsGrant(parts: ClientCredentialsParts): Grant {
       // No user consents here, so a client gets what an administrator gave it and nothing else.
       const ceiling = subtractScopes(client.scope, OF_USERS);
       const named = form.all('resource');
-      const entitlement = await checkAsk(
+      const { scope, resources, targets } = await checkAsk(
         { scope: form.get('scope'), resources: named, defaultScope: ceiling, ceiling },
         parts,
       );
-      await refuseUselessTargets(named, entitlement.scope, parts.resources);
+      if (named.length > 0) refuseUselessTargets(scope, targets);
       return {
         user: null,
-        ...entitlement,
+        scope,
+        resources,
         family_id: null,
         async spend(access) {
           await parts.issuances.record({ issuance: access.issuance });
@@ -45,16 +46,10 @@ export function clientCredentialsGrant(parts: ClientCredentialsParts): Grant {
 }
 
 /** A token for a resource at which the client may do nothing would still open what only looks at the audience. */
-async function refuseUselessTargets(
-  named: readonly string[],
-  scope: string,
-  resources: Resources,
-): Promise<void> {
+function refuseUselessTargets(scope: string, targets: readonly Resource[]): void {
   const granted = new Set(scopeTokens(scope));
-  for (const uri of named) {
-    const resource = await resources.find(uri);
-    if (!resource || resource.scopes.length === 0 || resource.scopes.some(({ name }) => granted.has(name)))
-      continue;
+  for (const { uri, scopes } of targets) {
+    if (scopes.length === 0 || scopes.some(({ name }) => granted.has(name))) continue;
     throw new OAuthError('invalid_target', 'The client has no scope at this resource.', {
       detail: `resource ${uri}`,
       hint: 'Give the client a scope of the resource: `authserver admin client update`.',

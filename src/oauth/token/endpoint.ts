@@ -3,12 +3,12 @@ import { json, type Outgoing, type Route } from '../../http/exchange.ts';
 import { OAuthError } from '../../http/oauth-error.ts';
 import type { Params } from '../../http/params.ts';
 import type { Users } from '../../identity/users.ts';
-import type { Resources } from '../../registry/resources.ts';
+import type { Resource, Resources } from '../../registry/resources.ts';
 import { scopeTokens, scopeWithin } from '../../registry/scopes.ts';
 import type { AccessToken, TokenIssuer } from '../../tokens/issuer.ts';
 import { idTokenClaims } from '../claims-parameter.ts';
 import type { ClientAuthentication } from '../client-auth.ts';
-import { scopeForAudience } from '../entitlement.ts';
+import { findTargets, scopeForAudience } from '../entitlement.ts';
 import type { OAuthSettings } from '../settings.ts';
 import type { Grant, Proven, ProvenUser, TokenRequest } from './grant.ts';
 
@@ -37,14 +37,15 @@ export function tokenRoute(parts: TokenEndpointParts): Route {
       const grant = chooseGrant(request, grants);
       const proven = await grant.prove(request);
       const audience = narrowAudience(request.form, proven);
-      const scope = await narrowScope(request.form, proven, audience, parts);
+      const targets = await findTargets(audience, parts);
+      const scope = scopeForAudience(narrowScope(request.form, proven), audience, targets, parts.issuer);
       const access = await parts.tokens.accessToken({
         client_id: client.id,
         user_id: proven.user?.id ?? null,
         family_id: proven.family_id,
         audience,
         scope,
-        lifetime: await accessTokenLifetime(request, proven, audience, parts),
+        lifetime: accessTokenLifetime(request, proven, targets, parts.settings),
         authentication: proven.user?.authentication ?? null,
       });
       const idToken = proven.user && (await issueIdToken(request, proven, proven.user, access, parts));
@@ -77,36 +78,23 @@ function narrowAudience(form: Params, proven: Proven): readonly string[] {
 }
 
 /** RFC 6749 section 6: the scope of one token may be narrower than the grant's, never wider. */
-async function narrowScope(
-  form: Params,
-  proven: Proven,
-  audience: readonly string[],
-  parts: TokenEndpointParts,
-): Promise<string> {
+function narrowScope(form: Params, proven: Proven): string {
   const asked = form.get('scope') ?? proven.scope;
-  if (!scopeWithin(asked, proven.scope)) {
-    throw new OAuthError('invalid_scope', 'The scope asked for goes beyond what was granted.');
-  }
-  return scopeForAudience(asked, audience, parts);
+  if (scopeWithin(asked, proven.scope)) return asked;
+  throw new OAuthError('invalid_scope', 'The scope asked for goes beyond what was granted.');
 }
 
 /** The client's own lifetime, or the shortest of its resources, or the server's, in ms. */
-async function accessTokenLifetime(
+function accessTokenLifetime(
   { client }: TokenRequest,
   proven: Proven,
-  audience: readonly string[],
-  { settings, resources, issuer }: TokenEndpointParts,
-): Promise<number> {
+  targets: readonly Resource[],
+  settings: OAuthSettings,
+): number {
   if (client.access_token_lifetime !== null) return client.access_token_lifetime;
-  let shortest = proven.user ? settings.access_token_lifetime : settings.machine_token_lifetime;
-  let ofResource: number | undefined;
-  for (const uri of audience) {
-    if (uri === issuer) continue;
-    const lifetime = (await resources.find(uri))?.access_token_lifetime ?? undefined;
-    if (lifetime !== undefined) ofResource = Math.min(ofResource ?? lifetime, lifetime);
-  }
-  if (ofResource !== undefined) shortest = ofResource;
-  return shortest;
+  const lifetimes = targets.flatMap(({ access_token_lifetime: lifetime }) => lifetime ?? []);
+  if (lifetimes.length > 0) return Math.min(...lifetimes);
+  return proven.user ? settings.access_token_lifetime : settings.machine_token_lifetime;
 }
 
 /** An ID token goes with every grant that a user gave to sign in (OpenID Connect Core 3.1.3.3, 12.2). */
