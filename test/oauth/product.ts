@@ -11,6 +11,7 @@ import { loadConfig } from '../../src/app/config.ts';
 import { storageChoice } from '../../src/app/database.ts';
 import { migrateSchema, openStore } from '../../src/app/open-store.ts';
 import { makePublicServer } from '../../src/app/public-server.ts';
+import { sha256 } from '../../src/kernel/bytes.ts';
 import { silentLog } from '../../src/kernel/log.ts';
 import { systemRandom } from '../../src/kernel/random.ts';
 import { type Client, writeClient } from '../../src/registry/clients.ts';
@@ -25,7 +26,7 @@ export const CALLBACK = 'https://app.example/callback';
 export const PASSWORD = 'correct horse battery staple';
 export const SECRET = 'a client secret of more than 32 characters';
 
-type Fields = Readonly<Record<string, string | readonly string[] | undefined>>;
+export type Fields = Readonly<Record<string, string | readonly string[] | undefined>>;
 
 export interface Answer {
   readonly status: number;
@@ -92,7 +93,7 @@ export class Product {
     const clock = new TestClock();
     await migrateSchema(storageChoice(config), { clock, random: systemRandom });
     const store = await openStore(storageChoice(config), silentLog);
-    const rooms = await openRooms(config, config.server.issuer, store, silentLog, {
+    const rooms = await openRooms(config, store, silentLog, {
       clock,
       random: systemRandom,
     });
@@ -159,6 +160,30 @@ export class Product {
     return this.post(address, { client_id: client.id, client_secret: SECRET, ...form });
   }
 
+  /** Redeems a code as its client does; `form` adds to the request or takes from it. */
+  redeem(
+    client: Client,
+    { code, verifier }: { readonly code: string; readonly verifier: string },
+    form: Fields = {},
+  ): Promise<Answer> {
+    return this.token(client, {
+      grant_type: 'authorization_code',
+      code,
+      redirect_uri: client.redirect_uris[0],
+      code_verifier: verifier,
+      ...form,
+    });
+  }
+
+  refresh(client: Client, refreshToken: string, form: Fields = {}): Promise<Answer> {
+    return this.token(client, { grant_type: 'refresh_token', refresh_token: refreshToken, ...form });
+  }
+
+  /** Whether introspection calls a token active when this client asks. */
+  async isActive(client: Client, token: string): Promise<boolean> {
+    return (await this.as(client, '/oauth/introspect', { token })).json.active;
+  }
+
   /** A registered client: a confidential web application with refresh tokens, unless the metadata says otherwise. */
   async client(metadata: Readonly<Record<string, unknown>> = {}): Promise<Client> {
     const checked: ClientMetadata = checkMetadata(
@@ -218,6 +243,22 @@ export class Product {
     return resource;
   }
 
+  /** An initial access token (RFC 7591 section 3) for so many registrations within so many seconds. */
+  async initialAccessToken(uses: number | null = 1, seconds = 3600): Promise<string> {
+    const { ids, store } = this.rooms;
+    const now = this.clock.now();
+    const token = randomBytes(32).toString('base64url');
+    const expires_at = now + seconds * 1000;
+    const record = { id: ids.next('iat'), note: '', uses_left: uses, created_at: now, expires_at };
+    await store.registrations.saveInitialToken({ token: { ...record, token_hash: sha256(token) } });
+    return token;
+  }
+
+  /** Disables a client (or enables it again), as an administrator would. */
+  async setClientStatus(client: Client, status: Client['status']): Promise<void> {
+    await this.rooms.store.clients.update({ client: writeClient({ ...client, status }) });
+  }
+
   /** A new user with the password `PASSWORD`. */
   user(username = `user-${randomBytes(4).toString('hex')}`) {
     return this.rooms.users.create({
@@ -250,15 +291,9 @@ export class Product {
   ) {
     const browser =
       options.browser ?? (await this.signedIn(options.username ?? (await this.user()).username));
-    const { code, verifier } = await browser.authorize(client, options.ask);
-    const answer = await this.token(client, {
-      grant_type: 'authorization_code',
-      code,
-      redirect_uri: client.redirect_uris[0],
-      code_verifier: verifier,
-      ...options.token,
-    });
-    return { browser, code, verifier, answer, tokens: answer.json };
+    const { code, verifier, back } = await browser.authorize(client, options.ask);
+    const answer = await this.redeem(client, { code, verifier }, options.token);
+    return { browser, code, verifier, back, answer, tokens: answer.json };
   }
 }
 
@@ -296,10 +331,13 @@ export class Browser {
     return this.get(ownAddress(answer.location.href));
   }
 
-  /** Sends the first form of a page back, with these fields over the ones that are filled in already. */
-  submit(page: Answer, fields: Fields): Promise<Answer> {
-    const [, action, inside = ''] =
-      /<form method="post" action="([^"]*)"[^>]*>(.*?)<\/form>/s.exec(page.body) ?? [];
+  /**
+   * Sends the first form of a page back, with these fields over the ones that are filled in already.
+   * @param to a part of the form's address, where the page has several
+   */
+  submit(page: Answer, fields: Fields, to = ''): Promise<Answer> {
+    const forms = [...page.body.matchAll(/<form method="post" action="([^"]*)"[^>]*>(.*?)<\/form>/gs)];
+    const [, action, inside = ''] = forms.find(([, address]) => address?.includes(to)) ?? [];
     if (action === undefined) throw new Error(`no form in ${page.status}: ${page.body}`);
     const filled: Record<string, string[]> = {};
     for (const [input] of inside.matchAll(/<input [^>]*>/g)) {
@@ -313,21 +351,9 @@ export class Browser {
 
   /** Opens the authorization endpoint; the request has everything that it needs unless `ask` says otherwise. */
   async ask(client: Client, ask: Fields = {}): Promise<{ answer: Answer; verifier: string }> {
-    const verifier = randomBytes(32).toString('base64url');
-    const answer = await this.get(
-      `/oauth/authorize?${query({
-        client_id: client.id,
-        redirect_uri: client.redirect_uris[0],
-        response_type: 'code',
-        scope: 'openid',
-        state: 'a state',
-        nonce: 'a nonce',
-        code_challenge: challengeOf(verifier),
-        code_challenge_method: 'S256',
-        ...ask,
-      })}`,
-    );
-    return { answer, verifier };
+    const verifier = newVerifier();
+    const request = query({ ...authorizationRequest(client, verifier), ...ask });
+    return { answer: await this.get(`/oauth/authorize?${request}`), verifier };
   }
 
   /** The whole way to a code: signs in where asked (`username`), consents to everything. */
@@ -365,6 +391,24 @@ export class Browser {
       else this.#jar.set(name, value);
     }
   }
+}
+
+/** The parameters of an authorization request that leaves nothing to be desired. */
+export function authorizationRequest(client: Client, verifier = newVerifier()): Fields {
+  return {
+    client_id: client.id,
+    redirect_uri: client.redirect_uris[0],
+    response_type: 'code',
+    scope: 'openid',
+    state: 'a state',
+    nonce: 'a nonce',
+    code_challenge: challengeOf(verifier),
+    code_challenge_method: 'S256',
+  };
+}
+
+export function newVerifier(): string {
+  return randomBytes(32).toString('base64url');
 }
 
 export function challengeOf(verifier: string): string {
