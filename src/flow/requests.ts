@@ -22,7 +22,7 @@ export interface AuthorizationRequest {
   /** Seconds; null where not asked. */
   readonly max_age: number | null;
   readonly login_hint: string | null;
-  /** `sub` of a valid `id_token_hint`: only this user may answer. */
+  /** Only this user may answer, by `id_token_hint` or the `claims` parameter. */
   readonly subject: string | null;
   /** The `claims` parameter, JSON, checked. */
   readonly claims_json: string | null;

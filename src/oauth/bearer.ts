@@ -39,9 +39,9 @@ export class AccessTokenReader {
   /** The token if it is ours and in force; undefined for anything else. */
   async read(token: string): Promise<LiveAccessToken | undefined> {
     const { issuer, keyring, issuances, clock } = this.#parts;
-    const verified = await keyring.verify(token, ACCESS_TOKEN_TYPE);
-    if (!verified) return undefined;
-    const { iss, jti, exp, sub, client_id, scope, aud, iat, auth_time, acr } = verified.claims;
+    const claims = await keyring.verify(token, ACCESS_TOKEN_TYPE);
+    if (!claims) return undefined;
+    const { iss, jti, exp, sub, client_id, scope, aud, iat, auth_time, acr } = claims;
     const now = clock.now();
     if (iss !== issuer || typeof jti !== 'string' || typeof exp !== 'number' || exp <= seconds(now))
       return undefined;

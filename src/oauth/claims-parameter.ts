@@ -3,24 +3,45 @@ import { claimsByScope, claimsFor } from '../identity/claims.ts';
 import type { Users } from '../identity/users.ts';
 import { scopeTokens } from '../registry/scopes.ts';
 
-/** The `claims` request parameter (OpenID Connect Core 5.5): names only; values asked for are not promised. */
-export interface RequestedClaims {
+/**
+ * The `claims` request parameter (OpenID Connect Core 5.5) as it is stored. Values asked for are not promised, but for the
+ * two by which a request stands or falls: `sub` (section 3.1.2.2) and an essential `acr` (section 5.5.1.1).
+ */
+interface RequestedClaims {
   readonly userinfo: readonly string[];
   readonly id_token: readonly string[];
+  /** One of these, if any. */
+  readonly acr: readonly string[];
 }
 
 const LARGEST = 8 * 1024;
 
-/** The parameter as it is stored, or null when it was not sent. @throws OAuthError `invalid_request` */
-export function checkClaimsParameter(text: string | undefined): string | null {
-  if (text === undefined) return null;
+/**
+ * The parameter as it is stored, and the only user who may answer; nulls where it says nothing.
+ * @throws OAuthError `invalid_request`
+ */
+export function checkClaimsParameter(text: string | undefined): {
+  readonly json: string | null;
+  readonly subject: string | null;
+} {
+  if (text === undefined) return { json: null, subject: null };
   const parsed = text.length > LARGEST ? undefined : parseObject(text);
   if (!parsed) throw malformed();
+  const userinfo = members(parsed['userinfo']);
+  const idToken = members(parsed['id_token']);
   const requested: RequestedClaims = {
-    userinfo: memberNames(parsed.userinfo),
-    id_token: memberNames(parsed.id_token),
+    userinfo: Object.keys(userinfo),
+    id_token: Object.keys(idToken),
+    acr: isEssential(idToken['acr']) ? valuesOf(idToken['acr']) : [],
   };
-  return JSON.stringify(requested);
+  return { json: JSON.stringify(requested), subject: valuesOf(idToken['sub'])[0] ?? null };
+}
+
+/** Does a sign-in of this level answer the request? */
+export function isAcceptedAcr(claimsJson: string | null, acr: string): boolean {
+  if (claimsJson === null) return true;
+  const accepted = (JSON.parse(claimsJson) as RequestedClaims).acr;
+  return accepted.length === 0 || accepted.includes(acr);
 }
 
 /**
@@ -52,10 +73,21 @@ function isCovered(claim: string, scopes: readonly string[]): boolean {
   return scopes.some((scope) => Object.hasOwn(claimsByScope, scope) && claimsByScope[scope]?.includes(claim));
 }
 
-function memberNames(member: unknown): readonly string[] {
-  if (member === undefined || member === null) return [];
-  if (typeof member !== 'object' || Array.isArray(member)) throw malformed();
-  return Object.keys(member);
+function members(place: unknown): Readonly<Record<string, unknown>> {
+  if (place === undefined || place === null) return {};
+  if (typeof place !== 'object' || Array.isArray(place)) throw malformed();
+  return place as Record<string, unknown>;
+}
+
+function isEssential(claim: unknown): boolean {
+  return typeof claim === 'object' && claim !== null && 'essential' in claim && claim.essential === true;
+}
+
+/** `value` and `values` of a claim, where they are text. */
+function valuesOf(claim: unknown): readonly string[] {
+  if (typeof claim !== 'object' || claim === null) return [];
+  const { value, values } = claim as { value?: unknown; values?: unknown };
+  return [value, ...(Array.isArray(values) ? values : [])].filter((one) => typeof one === 'string');
 }
 
 function parseObject(text: string): Record<string, unknown> | undefined {

@@ -29,7 +29,7 @@ export function discoveryRoutes(parts: DiscoveryParts): readonly Route[] {
       body: 'none',
       cors: true,
       // A key signs only after it has been published for this long, so nobody who obeys it ever meets an unknown kid.
-      cache: `public, max-age=${parts.keyring.jwksMaxAge}`,
+      cache: `public, max-age=${Math.floor(parts.keyring.jwksMaxAge / 1000)}`,
       handle: () => json(200, parts.keyring.jwks(), { 'content-type': 'application/jwk-set+json' }),
     },
   ];

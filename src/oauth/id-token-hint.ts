@@ -19,9 +19,9 @@ export class IdTokenReader {
   }
 
   async read(idToken: string): Promise<HintedUser | undefined> {
-    const verified = await this.#keyring.verify(idToken, ID_TOKEN_TYPE);
-    if (!verified) return undefined;
-    const { iss, sub, aud, sid } = verified.claims;
+    const claims = await this.#keyring.verify(idToken, ID_TOKEN_TYPE);
+    if (!claims) return undefined;
+    const { iss, sub, aud, sid } = claims;
     if (iss !== this.#issuer || typeof sub !== 'string' || typeof aud !== 'string') return undefined;
     return { sub, client_id: aud, session_id: typeof sid === 'string' ? sid : null };
   }

@@ -10,13 +10,13 @@ import type { IdTokenReader } from '../id-token-hint.ts';
 import type { OAuthSettings } from '../settings.ts';
 import { answerClient, type ReturnAddress } from './answer.ts';
 import { checkClient } from './check-client.ts';
-import { checkIdTokenHint } from './check-hint.ts';
 import { checkPkce } from './check-pkce.ts';
 import { checkCarried, checkMaxAge, checkPrompt } from './check-prompt.ts';
 import { checkRedirectUri } from './check-redirect-uri.ts';
 import { refuseRepeats, refuseTwoAddresses } from './check-repeats.ts';
 import { checkResponseMode, checkResponseType, refuseRequestObjects } from './check-response.ts';
 import { checkScope } from './check-scope.ts';
+import { checkSubject } from './check-subject.ts';
 import type { Dispatcher } from './dispatch.ts';
 
 export interface AuthorizeParts {
@@ -90,9 +90,9 @@ async function checkRequest(
   const code_challenge = checkPkce(params, client);
   const prompt = checkPrompt(params);
   const max_age = checkMaxAge(params);
-  const subject = await checkIdTokenHint(params, client, parts.idTokens);
-  const claims_json = checkClaimsParameter(params.get('claims'));
-  const { scope, resources } = await checkScope(params, client, claims_json, {
+  const claims = checkClaimsParameter(params.get('claims'));
+  const subject = await checkSubject(params, client, claims.subject, parts.idTokens);
+  const { scope, resources } = await checkScope(params, client, claims.json, {
     ...parts,
     defaultScope: parts.settings.default_scope,
   });
@@ -109,7 +109,7 @@ async function checkRequest(
     max_age,
     login_hint,
     subject,
-    claims_json,
+    claims_json: claims.json,
   };
 }
 

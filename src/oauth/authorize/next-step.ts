@@ -6,6 +6,7 @@ import { type Client, isPublic } from '../../registry/clients.ts';
 import type { Resource } from '../../registry/resources.ts';
 import { formatScope, scopeWithin } from '../../registry/scopes.ts';
 import type { ConsentRecord } from '../../store/records.ts';
+import { isAcceptedAcr } from '../claims-parameter.ts';
 
 /** Everything the next step depends on. */
 export interface Facts {
@@ -38,30 +39,26 @@ export type Step =
 export function nextStep(facts: Facts): Step {
   const { request, session, decision } = facts;
   const silent = request.prompt.includes('none');
-  if (decision?.outcome === 'denied') {
-    return { to: 'error', error: 'access_denied', description: 'The user denied the request.' };
-  }
+  if (decision?.outcome === 'denied') return refusal('access_denied', 'The user denied the request.');
   if (!session || !isAuthenticatedEnough(facts, session)) {
     if (!silent) return { to: 'sign-in' };
-    return {
-      to: 'error',
-      error: 'login_required',
-      description: 'The user is not signed in as the request needs.',
-    };
+    return refusal('login_required', 'The user is not signed in as the request needs.');
   }
   if (request.subject !== null && request.subject !== session.user_id) {
-    return {
-      to: 'error',
-      error: 'login_required',
-      description: 'Another user signed in than the id_token_hint names.',
-    };
+    return refusal('login_required', 'Another user signed in than the request names.');
+  }
+  if (!isAcceptedAcr(request.claims_json, session.acr)) {
+    return refusal(
+      'unmet_authentication_requirements',
+      'No sign-in here has the acr that the request needs.',
+    );
   }
   if (decision?.outcome === 'granted' && decision.session_id === session.id) {
     return grant(facts, session, decision.scope);
   }
   if (!needsConsent(facts)) return grant(facts, session, request.scope);
   if (!silent) return { to: 'consent' };
-  return { to: 'error', error: 'consent_required', description: 'The user has not consented to this.' };
+  return refusal('consent_required', 'The user has not consented to this.');
 }
 
 /** A resource at which everything was unticked is no audience: a token for it would open what looks at nothing else. */
@@ -70,7 +67,11 @@ function grant({ request, resources: known }: Facts, session: Session, scope: st
   const granted = scopesByResource(scope, known);
   const resources = request.resources.filter((uri) => !asked.has(uri) || granted.has(uri));
   if (resources.length > 0) return { to: 'code', session, scope, resources };
-  return { to: 'error', error: 'access_denied', description: 'The user allowed nothing at the resource.' };
+  return refusal('access_denied', 'The user allowed nothing at the resource.');
+}
+
+function refusal(error: OAuthErrorCode, description: string): Step {
+  return { to: 'error', error, description };
 }
 
 /** `prompt`, `max_age` and `id_token_hint` may ask for a new sign-in; one made since the request came in satisfies all. */

@@ -88,12 +88,43 @@ describeEngines('the claims parameter (OpenID Connect Core 5.5)', (engine) => {
   });
 
   test('it cannot overwrite what the token itself says, nor ask for what is no claim', async () => {
-    const names = ['sub', 'iss', 'aud', 'exp', 'nonce', 'password_hash', '__proto__', 'constructor', 'id'];
+    const names = ['iss', 'aud', 'exp', 'nonce', 'password_hash', '__proto__', 'constructor', 'id'];
     const asked = Object.fromEntries(names.map((name) => [name, { value: 'forged' }]));
     const { tokens, idToken } = await grant({ id_token: asked, userinfo: asked });
     expect(idToken).toMatchObject({ sub: user.id, aud: client.id, nonce: 'a nonce' });
     expect(Object.keys(idToken)).not.toEqual(expect.arrayContaining(['password_hash']));
     expect(tokens.scope).toBe('openid');
+  });
+
+  const asking = async (id_token: object, ask: Fields = {}) => {
+    const { answer } = await browser.ask(client, { claims: JSON.stringify({ id_token }), ...ask });
+    return answer;
+  };
+  const errorOf = async (id_token: object, ask?: Fields) =>
+    (await asking(id_token, ask)).location?.searchParams.get('error');
+
+  test('sub with a value lets only that user answer (section 3.1.2.2)', async () => {
+    await browser.authorize(client);
+    product.clock.advance(1);
+    const other = await product.user();
+    const { tokens } = await product.grant(client, { browser });
+    expect(await errorOf({ sub: { value: user.id } }, { prompt: 'none' })).toBeNull();
+    expect(await errorOf({ sub: { value: other.id } }, { prompt: 'none' })).toBe('login_required');
+    expect((await asking({ sub: { value: other.id } })).location?.pathname).toMatch(/\/signin$/);
+    const hint = { id_token_hint: tokens.id_token };
+    expect(await errorOf({ sub: { value: user.id } }, hint)).toBeNull();
+    expect(await errorOf({ sub: { value: other.id } }, hint)).toBe('invalid_request');
+  });
+
+  test('an essential acr that no sign-in here has is unmet_authentication_requirements (section 5.5.1.1)', async () => {
+    await browser.authorize(client);
+    const ours = 'urn:authserver:acr:1';
+    const strange = { essential: true, values: ['urn:mace:incommon:iap:silver'] };
+    expect(await errorOf({ acr: strange })).toBe('unmet_authentication_requirements');
+    expect(await errorOf({ acr: { essential: true, value: 'x' } })).toBe('unmet_authentication_requirements');
+    expect(await errorOf({ acr: { essential: true, values: ['x', ours] } })).toBeNull();
+    expect(await errorOf({ acr: { values: ['x'] } })).toBeNull();
+    expect(await errorOf({ acr: { essential: true } })).toBeNull();
   });
 
   test('members and claims that nobody knows are ignored (section 5.5)', async () => {
