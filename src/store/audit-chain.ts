@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { sha256 } from '../kernel/bytes.ts';
 import type { AuditEventRecord } from './records.ts';
 
 /** What the first event's `previous_hash` holds. */
@@ -21,5 +21,5 @@ export function chainHash(event: Omit<AuditEventRecord, 'hash'>): string {
     event.ip,
     event.detail_json,
   ];
-  return createHash('sha256').update(JSON.stringify(values)).digest('base64url');
+  return sha256(JSON.stringify(values));
 }

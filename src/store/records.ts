@@ -191,6 +191,8 @@ export interface InitialAccessTokenRecord {
   id: string;
   token_hash: string;
   note: string;
+  /** The most that a client may be registered for that acts for itself; empty: no such client. */
+  scope: string;
   /** How many registrations are left; null for any number. */
   uses_left: number | null;
   created_at: number;

@@ -4,7 +4,8 @@
  *
  * One small interface an aggregate. A verb is a unit of work: it happens wholly or not at all, and when its promise
  * resolves, the rows are on disk. Verbs that can lose a race say who won in their answer; they never read first and
- * write later. Every verb may fail with `unavailable` (the database does not answer) and works again once it does.
+ * write later. Every verb may fail with `unavailable` (the database does not answer) and works again once it does. A write
+ * that failed so has not happened; only where the connection broke during its commit can nobody know.
  * Inputs are plain data, because on SQLite they travel to the writer thread.
  */
 import type {
@@ -64,14 +65,23 @@ export interface UserStore {
 }
 
 export interface SessionStore {
-  /** Starts a session; `replaces` ends the browser's former one in the same unit of work. */
-  start(input: { session: SessionRecord; replaces: string | null }): Promise<void>;
+  /**
+   * Starts a session. `refused`: the user is not active (any more), or has another password than the one with
+   * `password_hash` (null where something else was proven). `replaces`, a token hash, ends the browser's former session,
+   * live or not, in the same unit of work: its token families pass to the new session of the same user; where somebody
+   * else signs in, those without offline access end.
+   */
+  start(input: {
+    session: SessionRecord;
+    password_hash: string | null;
+    replaces: string | null;
+  }): Promise<{ outcome: 'started' | 'refused' }>;
   /** A live session of an active user. */
   find(input: {
     token_hash: string;
     now: number;
   }): Promise<(SessionRecord & { username: string }) | undefined>;
-  /** Moves the idle end; never past the absolute end. */
+  /** Moves the idle end; never past the absolute end, and wakes no session that is over at `last_seen_at`. */
   touch(input: { id: string; last_seen_at: number; expires_at: number }): Promise<void>;
   /** Live sessions of a user, newest first. */
   listOfUser(input: { user_id: string; now: number }): Promise<SessionRecord[]>;
@@ -90,7 +100,14 @@ export interface ClientStore {
   }): Promise<{ outcome: 'created' | 'taken' }>;
   find(input: { id: string }): Promise<ClientWithSecrets | undefined>;
   list(input: Page): Promise<ClientRecord[]>;
+  /** Replaces the metadata; what the client may do at all (status, registration token, source) stays as it is. */
   update(input: { client: ClientRecord }): Promise<{ outcome: 'updated' | 'unknown' }>;
+  /** Disables (or enables again); nothing of a disabled client is in force. */
+  setStatus(input: {
+    id: string;
+    status: ClientRecord['status'];
+    now: number;
+  }): Promise<{ outcome: 'set' | 'unknown' }>;
   /** Adds a secret; the former ones end at `former_expire_at` (or stay, where they end sooner). */
   addSecret(input: {
     secret: ClientSecretRecord;
@@ -113,9 +130,7 @@ export interface ConsentStore {
   /** Replaces the scope that a user allowed a client at each resource. */
   save(input: { consents: ConsentRecord[] }): Promise<void>;
   find(input: { user_id: string; client_id: string }): Promise<ConsentRecord[]>;
-  listOfUser(input: {
-    user_id: string;
-  }): Promise<(ConsentRecord & { client_name: string; client_uri: string | null })[]>;
+  listOfUser(input: { user_id: string }): Promise<ConsentRecord[]>;
   /** Withdraws consent and revokes every token family and unredeemed code of this user with this client. */
   withdraw(input: {
     user_id: string;
@@ -125,6 +140,7 @@ export interface ConsentStore {
 }
 
 export interface AuthorizationRequestStore {
+  /** Keeps a request, and forgets a few that have expired. */
   save(input: { request: AuthorizationRequestRecord }): Promise<void>;
   find(input: { id: string; now: number }): Promise<AuthorizationRequestRecord | undefined>;
   update(input: {
@@ -135,20 +151,24 @@ export interface AuthorizationRequestStore {
   remove(input: { id: string }): Promise<void>;
 }
 
-/** What a grant leaves behind when it is answered: the family, its first refresh token, the access token's row. */
+/** What a code buys besides the family: the access token's row, and the first refresh token where there is one. */
 export interface IssuedTokens {
   readonly issuance: IssuanceRecord;
   readonly refresh: RefreshTokenRecord | null;
 }
 
 export interface CodeStore {
-  /** Keeps a code and closes the stored request it came from (where there was one): the two happen together. */
-  issue(input: { code: AuthCodeRecord; request_id: string | null }): Promise<void>;
+  /**
+   * Keeps a code and closes the stored request it came from (where there was one): the two happen together, and once.
+   * `gone`: the request has been answered already; there is no code.
+   */
+  issue(input: { code: AuthCodeRecord; request_id: string | null }): Promise<{ outcome: 'issued' | 'gone' }>;
   find(input: { code_hash: string }): Promise<AuthCodeRecord | undefined>;
   /**
    * Spends the code and records what it bought. Exactly one caller ever gets `redeemed`. `replayed` has revoked the family
    * that the first use founded (RFC 6749 section 4.1.2); so call this only once the caller is proven to be the code's holder.
-   * `void`: the user, the client or the session behind the code is gone.
+   * `void`: the user, the client or the session behind the code is gone. The code is spent and bought nothing, for good: a
+   * user who is enabled again later must not find that an old code still works.
    */
   redeem(input: {
     code_hash: string;
@@ -175,7 +195,7 @@ export interface RefreshStore {
    * Spends a refresh token, records its successor and the new access token. Exactly one caller ever gets `rotated`.
    * A repeat within `retry_window` ms whose successor is still unspent gets `retried` (and its access token recorded);
    * any later repeat is reuse and revokes the family (RFC 9700 section 4.14.2).
-   * `successor.expires_at` is cut to the family's absolute end.
+   * `successor.expires_at` is cut to the family's absolute end, from which on every answer but `revoked` is `expired`.
    */
   rotate(input: {
     token_hash: string;
@@ -197,7 +217,10 @@ export interface FamilyStore {
 export interface IssuanceStore {
   /** Records an access token that belongs to no family (client credentials). */
   record(input: { issuance: IssuanceRecord }): Promise<void>;
-  /** The token's row if it is live: not expired, not revoked, its family, client and user still in force. */
+  /**
+   * The token's row if it is live: not expired, not revoked, its family (to its end), client and user still in force, and
+   * the client not a later one that was given the same id.
+   */
   findLive(input: { jti: string; now: number }): Promise<IssuanceRecord | undefined>;
   revoke(input: { jti: string; now: number }): Promise<{ outcome: 'revoked' | 'unknown' }>;
 }
@@ -215,7 +238,10 @@ export interface RegistrationStore {
 }
 
 export interface ReplayStore {
-  /** True for the first caller with this id, false for every other until it expires (RFC 7523 section 3, `jti`). */
+  /**
+   * True for the first caller with this id, false for every other until it expires (RFC 7523 section 3, `jti`). Forgets a
+   * few that have expired.
+   */
   consume(input: { id: string; expires_at: number; now: number }): Promise<{ first: boolean }>;
 }
 
@@ -242,7 +268,10 @@ export interface SigningKeyStore {
 }
 
 export interface LoginFailureStore {
-  /** Counts a failure under each id; locks an id whose count within its window reached `limit`. Answers the longest lock. */
+  /**
+   * Counts a failure under each id; locks an id whose count within its window reached `limit`. Answers the longest lock.
+   * Forgets a few counts that have expired.
+   */
   count(input: {
     ids: { id: string; limit: number }[];
     now: number;
@@ -255,7 +284,7 @@ export interface LoginFailureStore {
 }
 
 export interface AuditStore {
-  /** Appends to the hash chain (audit/ defines what is hashed). */
+  /** Appends to the hash chain (audit-chain.ts says what is hashed). */
   append(input: {
     event: Omit<AuditEventRecord, 'sequence' | 'previous_hash' | 'hash'>;
   }): Promise<{ sequence: number }>;

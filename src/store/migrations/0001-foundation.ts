@@ -181,6 +181,7 @@ export const foundation: Migration = {
       id text primary key,
       token_hash text not null unique,
       note text not null,
+      scope text not null default '',
       uses_left bigint,
       created_at bigint not null,
       expires_at bigint not null

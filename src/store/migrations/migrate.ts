@@ -10,6 +10,7 @@ import { checksum, timeline } from './timeline.ts';
 export interface SchemaConnection {
   all(text: string, values?: readonly unknown[]): Promise<Record<string, unknown>[]>;
   run(text: string, values?: readonly unknown[]): Promise<void>;
+  hasTable(name: string): Promise<boolean>;
   /** Runs `work` while no other process migrates this database. */
   exclusively<T>(work: () => Promise<T>): Promise<T>;
   /** `?` or `$n`: how this engine writes the n-th value, from 1. */
@@ -104,17 +105,9 @@ async function ensureDeployment(db: SchemaConnection, clock: Clock, random: Rand
 }
 
 async function readApplied(db: SchemaConnection): Promise<MigrationRecord[]> {
-  if (!(await hasBookkeeping(db))) return [];
+  if (!(await db.hasTable('schema_migrations'))) return [];
   const rows = await db.all(
     'select version, name, checksum, applied_at from schema_migrations order by version',
   );
   return rows as unknown as MigrationRecord[];
-}
-
-async function hasBookkeeping(db: SchemaConnection): Promise<boolean> {
-  const text =
-    db.placeholder(1) === '?'
-      ? `select name from sqlite_schema where type = 'table' and name = 'schema_migrations'`
-      : `select 1 as name from pg_tables where schemaname = current_schema() and tablename = 'schema_migrations'`;
-  return (await db.all(text)).length > 0;
 }

@@ -15,7 +15,7 @@ const INT8 = 20;
 const GRACE = 1000;
 
 /** Our 64-bit columns hold milliseconds and counts, which a double holds exactly. */
-const typeParsers = {
+export const typeParsers = {
   getTypeParser(oid: number, format?: 'text' | 'binary') {
     return oid === INT8 ? Number : types.getTypeParser(oid, format as 'text');
   },

@@ -22,7 +22,8 @@ class PostgresDriver implements Driver {
   readonly #pool: Pool;
   readonly #tries: number;
   readonly #statements = new PostgresStatements();
-  readonly #reader;
+  /** Each statement on whichever connection is free. */
+  readonly #pooled;
   readonly #idle = Promise.withResolvers<void>();
   #underway = 0;
   #closed: Promise<void> | undefined;
@@ -30,15 +31,15 @@ class PostgresDriver implements Driver {
   constructor(pool: Pool, tries: number) {
     this.#pool = pool;
     this.#tries = tries;
-    this.#reader = this.#statements.on(pool);
+    this.#pooled = this.#statements.on(pool);
   }
 
   read<In, Out>(verb: ReadVerb<In, Out>, input: In): Promise<Out> {
-    return this.#accept(() => verb.run(this.#reader, input));
+    return this.#accept(() => verb.run(this.#pooled, input));
   }
 
   write<In, Out>(verb: WriteVerb<In, Out>, _name: VerbName, input: In): Promise<Out> {
-    return this.#accept(() => this.#transact(verb, input));
+    return this.#accept(() => (verb.single ? verb.run(this.#pooled, input) : this.#transact(verb, input)));
   }
 
   /** Finishes what was accepted: the pool itself would forget whoever waits for a connection. */

@@ -1,6 +1,6 @@
 import { Client } from 'pg';
 import type { SchemaConnection } from '../migrations/migrate.ts';
-import type { PostgresOptions } from './connect.ts';
+import { type PostgresOptions, typeParsers } from './connect.ts';
 import { fromPostgres } from './errors.ts';
 
 /** Names our migration lock among the advisory locks of this database. */
@@ -10,6 +10,7 @@ export async function openPostgresSchema(options: PostgresOptions): Promise<Sche
   const client = new Client({
     connectionString: options.dsn,
     connectionTimeoutMillis: options.connectTimeout,
+    types: typeParsers as never,
   });
   client.on('error', () => {});
   const query = async (text: string, values: readonly unknown[] = []) => {
@@ -25,9 +26,13 @@ export async function openPostgresSchema(options: PostgresOptions): Promise<Sche
     throw fromPostgres(error);
   }
   return {
-    all: async (text, values) => (await query(text, values)).rows.map(numbersOfVersions),
+    all: async (text, values) => (await query(text, values)).rows,
     run: async (text, values) => {
       await query(text, values);
+    },
+    async hasTable(name) {
+      const text = 'select 1 from pg_tables where schemaname = current_schema() and tablename = $1';
+      return (await query(text, [name])).rows.length > 0;
     },
     async exclusively(work) {
       await query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
@@ -40,10 +45,4 @@ export async function openPostgresSchema(options: PostgresOptions): Promise<Sche
     placeholder: (n) => `$${n}`,
     close: () => client.end(),
   };
-}
-
-/** bigint columns arrive as text on this plain connection. */
-function numbersOfVersions(row: Record<string, unknown>): Record<string, unknown> {
-  const { version, applied_at } = row;
-  return version === undefined ? row : { ...row, version: Number(version), applied_at: Number(applied_at) };
 }

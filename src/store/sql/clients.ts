@@ -3,6 +3,8 @@ import type { ClientStore, Page } from '../store.ts';
 import { columns, statement } from './statement.ts';
 import { read, type Transaction, type Verbs, write } from './verb.ts';
 
+/** Set once, or by verbs of their own: an update of the metadata that was read earlier must not undo them. */
+const FOUNDING = ['id', 'source', 'status', 'registration_token_hash', 'created_at'] as const;
 const METADATA = [
   'name',
   'application_type',
@@ -24,16 +26,13 @@ const METADATA = [
   'policy_uri',
   'tos_uri',
   'contacts_json',
-  'source',
-  'status',
-  'registration_token_hash',
   'updated_at',
 ] as const;
 
 const insertClient = statement<ClientRecord>()((db, client) =>
   db
     .insertInto('clients')
-    .values(columns(client, ['id', 'created_at', ...METADATA]))
+    .values(columns(client, [...FOUNDING, ...METADATA]))
     .onConflict((conflict) => conflict.doNothing()),
 );
 const insertSecret = statement<ClientSecretRecord>()((db, secret) =>
@@ -52,6 +51,12 @@ const listClients = statement<Page>()((db, { after, limit }) =>
 );
 const updateClient = statement<ClientRecord>()((db, client) =>
   db.updateTable('clients').set(columns(client, METADATA)).where('id', '=', client.id),
+);
+const setStatus = statement<Pick<ClientRecord, 'id' | 'status' | 'updated_at'>>()((db, client) =>
+  db
+    .updateTable('clients')
+    .set(columns(client, ['status', 'updated_at']))
+    .where('id', '=', client.id),
 );
 const expireSecrets = statement<{ client_id: string; at: number }>()((db, { client_id, at }) =>
   db
@@ -84,11 +89,15 @@ export const clients: Verbs<ClientStore> = {
     const secrets = client.token_endpoint_auth_method.startsWith('client_secret')
       ? await db.all(findSecrets, input)
       : [];
-    return { ...client, secrets };
+    // The row is ours alone; to copy its many columns costs as much as to read them.
+    return Object.assign(client, { secrets });
   }),
   list: read(async (db, input) => db.all(listClients, input)),
   update: write(async (db, { client }) => ({
     outcome: (await db.run(updateClient, client)) === 1 ? 'updated' : 'unknown',
+  })),
+  setStatus: write(async (db, { id, status, now }) => ({
+    outcome: (await db.run(setStatus, { id, status, updated_at: now })) === 1 ? 'set' : 'unknown',
   })),
   addSecret: write(async (db, { secret, former_expire_at }) => {
     if (!(await db.first(findClient, { id: secret.client_id }))) return { outcome: 'unknown' };

@@ -71,8 +71,10 @@ const holdSession = statement<{ session_id: string; client_id: string; now: numb
 
 export const codes: Verbs<CodeStore> = {
   issue: write(async (db, { code, request_id }) => {
-    if (request_id !== null) await db.run(deleteRequest, { id: request_id });
+    if (request_id !== null && (await db.run(deleteRequest, { id: request_id })) === 0)
+      return { outcome: 'gone' };
     await db.run(insertCode, code);
+    return { outcome: 'issued' };
   }),
   find: read(async (db, input) => db.first(findCode, input)),
   redeem: write(async (db, { code_hash, now, family, tokens }) => {

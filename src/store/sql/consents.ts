@@ -22,13 +22,10 @@ const findConsents = statement<Grant>()((db, { user_id, client_id }) =>
 const listOfUser = statement<{ user_id: string }>()((db, { user_id }) =>
   db
     .selectFrom('consents')
-    .innerJoin('clients', 'clients.id', 'consents.client_id')
-    .selectAll('consents')
-    .select(['clients.name as client_name', 'clients.client_uri as client_uri'])
+    .selectAll()
     .where('user_id', '=', user_id)
-    .orderBy('clients.name')
-    .orderBy('consents.client_id')
-    .orderBy('consents.resource'),
+    .orderBy('client_id')
+    .orderBy('resource'),
 );
 const deleteConsents = statement<Grant>()((db, { user_id, client_id }) =>
   db.deleteFrom('consents').where('user_id', '=', user_id).where('client_id', '=', client_id),

@@ -58,7 +58,10 @@ export const revokeFamiliesOfGrant = statement<{
     .where('revoked_at', 'is', null),
 );
 
-/** Signing out ends what the session opened, but not what the user let run on (OpenID Connect Core 11, offline_access). */
+/**
+ * Signing out ends what the session opened, but not what the user let run on (OpenID Connect Core 11, offline_access).
+ * Not `like`: that takes `_` for any character, and on one engine `A` for `a`.
+ */
 export const revokeOnlineFamiliesOfSession = statement<{ session_id: string; now: number; reason: string }>()(
   (db, input) =>
     db
@@ -66,5 +69,14 @@ export const revokeOnlineFamiliesOfSession = statement<{ session_id: string; now
       .set({ revoked_at: input.now, revoked_reason: input.reason })
       .where('session_id', '=', input.session_id)
       .where('revoked_at', 'is', null)
-      .where(sql<string>`' ' || scope || ' '`, 'not like', '% offline_access %'),
+      .where(sql<boolean>`replace(' ' || scope || ' ', ' offline_access ', '') = ' ' || scope || ' '`),
+);
+
+/** Whoever signs in again in the same browser goes on with what the former session opened. */
+export const moveFamilies = statement<{ session_id: string; next_session_id: string }>()((db, input) =>
+  db
+    .updateTable('token_families')
+    .set({ session_id: input.next_session_id })
+    .where('session_id', '=', input.session_id)
+    .where('revoked_at', 'is', null),
 );

@@ -1,7 +1,7 @@
 import type { IssuanceStore } from '../store.ts';
 import { insertIssuance } from './inserts.ts';
 import { statement } from './statement.ts';
-import { read, type Verbs, write } from './verb.ts';
+import { read, type Verbs, write, writeOnce } from './verb.ts';
 
 const findLive = statement<{ jti: string; now: number }>()((db, { jti, now }) =>
   db
@@ -14,6 +14,8 @@ const findLive = statement<{ jti: string; now: number }>()((db, { jti, now }) =>
     .where('issuances.expires_at', '>', now)
     .where('issuances.revoked_at', 'is', null)
     .where('clients.status', '=', 'active')
+    // A client that was removed and made again under its id does not bring its old tokens back.
+    .whereRef('issuances.issued_at', '>=', 'clients.created_at')
     .where((where) =>
       where.or([
         where('issuances.family_id', 'is', null),
@@ -32,9 +34,11 @@ const revoke = statement<{ jti: string; now: number }>()((db, { jti, now }) =>
 );
 
 export const issuances: Verbs<IssuanceStore> = {
-  record: write(async (db, { issuance }) => {
-    await db.run(insertIssuance, issuance);
-  }),
+  record: writeOnce(
+    insertIssuance,
+    ({ issuance }) => issuance,
+    () => undefined,
+  ),
   findLive: read(async (db, input) => db.first(findLive, input)),
   revoke: write(async (db, input) => ({
     outcome: (await db.run(revoke, input)) === 1 ? 'revoked' : 'unknown',

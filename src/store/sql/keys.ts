@@ -38,13 +38,14 @@ const findActive = statement<object>()((db) =>
 );
 /**
  * When the last access token of a key runs out. Read down the index on expiry, where the active key's tokens come first,
- * so that it costs little however many there are.
+ * and no further than the tokens still in force, so that it costs little however many there are.
  */
-const findLastExpiry = statement<{ kid: string }>()((db, { kid }) =>
+const findLastExpiry = statement<{ kid: string; now: number }>()((db, { kid, now }) =>
   db
     .selectFrom('issuances')
     .select('expires_at')
     .where('kid', '=', kid)
+    .where('expires_at', '>', now)
     .orderBy('expires_at', 'desc')
     .limit(1),
 );
@@ -80,7 +81,7 @@ export const keys: Verbs<SigningKeyStore> = {
   activate: write(async (db, { kid, now, retires_at, margin }) => {
     if ((await db.run(holdPending, { kid, now })) === 0) return { outcome: 'unknown' };
     const active = await db.first(findActive, {});
-    const last = active && (await db.first(findLastExpiry, active));
+    const last = active && (await db.first(findLastExpiry, { ...active, now }));
     await db.run(retireActive, { retires_at: Math.max(retires_at, (last?.expires_at ?? 0) + margin) });
     await db.run(activate, { kid });
     return { outcome: 'activated' };

@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import type { LoginFailureRecord } from '../records.ts';
 import type { LoginFailureStore } from '../store.ts';
 import { columns, statement } from './statement.ts';
+import { sweepFailures } from './sweep.ts';
 import { read, type Verbs, write } from './verb.ts';
 
 /** Counts on within the window, or begins a new one. */
@@ -44,6 +45,7 @@ export const loginFailures: Verbs<LoginFailureStore> = {
       lockedUntil = now + lockout;
       await db.run(lock, { id, locked_until: lockedUntil, now });
     }
+    for (const { id } of ids) await db.run(sweepFailures, { after: id, now });
     return { locked_until: lockedUntil };
   }),
   lockedUntil: read(async (db, { ids, now }) => {

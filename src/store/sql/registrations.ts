@@ -10,7 +10,7 @@ type Live = { token_hash: string; now: number };
 const insertToken = statement<InitialAccessTokenRecord>()((db, token) =>
   db
     .insertInto('initial_access_tokens')
-    .values(columns(token, ['id', 'token_hash', 'note', 'uses_left', 'created_at', 'expires_at'])),
+    .values(columns(token, ['id', 'token_hash', 'note', 'scope', 'uses_left', 'created_at', 'expires_at'])),
 );
 const findToken = statement<Live>()((db, { token_hash, now }) =>
   db

@@ -1,6 +1,7 @@
 import type { AuthorizationRequestRecord } from '../records.ts';
 import type { AuthorizationRequestStore } from '../store.ts';
 import { columns, statement } from './statement.ts';
+import { sweepRequests } from './sweep.ts';
 import { read, type Verbs, write } from './verb.ts';
 
 const insertRequest = statement<AuthorizationRequestRecord>()((db, request) =>
@@ -25,6 +26,7 @@ export const deleteRequest = statement<{ id: string }>()((db, { id }) =>
 export const requests: Verbs<AuthorizationRequestStore> = {
   save: write(async (db, { request }) => {
     await db.run(insertRequest, request);
+    await db.run(sweepRequests, { after: request.id, now: request.created_at });
   }),
   find: read(async (db, input) => db.first(findRequest, input)),
   update: write(async (db, input) => ({

@@ -1,13 +1,15 @@
+import { sql } from 'kysely';
 import type { SessionRecord } from '../records.ts';
 import type { SessionStore } from '../store.ts';
 import {
   endSession,
   endSessionsOfUser,
+  moveFamilies,
   revokeFamiliesOfUser,
   revokeOnlineFamiliesOfSession,
 } from './endings.ts';
 import { columns, statement } from './statement.ts';
-import { read, type Verbs, write } from './verb.ts';
+import { read, type Transaction, type Verbs, write } from './verb.ts';
 
 const SESSION = [
   'id',
@@ -39,8 +41,26 @@ const findLive = statement<{ token_hash: string; now: number }>()((db, { token_h
     .where('sessions.expires_at', '>', now)
     .where('users.status', '=', 'active'),
 );
-const findOwner = statement<{ id: string }>()((db, { id }) =>
-  db.selectFrom('sessions').select('user_id').where('id', '=', id),
+/**
+ * Is the user still active, the password still the one that was checked? Writing the rows, not just reading them, makes a
+ * changed password or a disabled user that runs at the same moment wait its turn and see the session that starts here.
+ */
+const holdUser = statement<{ user_id: string }>()((db, { user_id }) =>
+  db
+    .updateTable('users')
+    .set({ status: sql<'active'>`status` })
+    .where('id', '=', user_id)
+    .where('status', '=', 'active'),
+);
+const holdPassword = statement<{ user_id: string; hash: string }>()((db, { user_id, hash }) =>
+  db
+    .updateTable('passwords')
+    .set({ changed_at: sql<number>`changed_at` })
+    .where('user_id', '=', user_id)
+    .where('hash', '=', hash),
+);
+const findFormer = statement<{ token_hash: string }>()((db, { token_hash }) =>
+  db.selectFrom('sessions').select(['id', 'user_id']).where('token_hash', '=', token_hash),
 );
 const moveIdleEnd = statement<{ id: string; last_seen_at: number; expires_at: number }>()((db, input) =>
   db
@@ -69,14 +89,26 @@ const listLive = statement<{ user_id: string; now: number }>()((db, { user_id, n
     .orderBy('id', 'desc'),
 );
 
+/** Ends the browser's former session; what it opened passes to the new one, unless that is somebody else's. */
+async function replace(db: Transaction, token_hash: string, next: SessionRecord): Promise<void> {
+  const former = await db.first(findFormer, { token_hash });
+  if (!former) return;
+  const { id, user_id } = former;
+  const now = next.created_at;
+  await db.run(endSession, { id, user_id, now });
+  if (user_id === next.user_id) await db.run(moveFamilies, { session_id: id, next_session_id: next.id });
+  else await db.run(revokeOnlineFamiliesOfSession, { session_id: id, now, reason: 'session_replaced' });
+}
+
 export const sessions: Verbs<SessionStore> = {
-  start: write(async (db, { session, replaces }) => {
-    if (replaces !== null) {
-      const former = await db.first(findOwner, { id: replaces });
-      if (former)
-        await db.run(endSession, { id: replaces, user_id: former.user_id, now: session.created_at });
-    }
+  start: write(async (db, { session, password_hash, replaces }) => {
+    const { user_id } = session;
+    if ((await db.run(holdUser, { user_id })) === 0) return { outcome: 'refused' };
+    if (password_hash !== null && (await db.run(holdPassword, { user_id, hash: password_hash })) === 0)
+      return { outcome: 'refused' };
+    if (replaces !== null) await replace(db, replaces, session);
     await db.run(insertSession, session);
+    return { outcome: 'started' };
   }),
   find: read(async (db, input) => db.first(findLive, input)),
   touch: write(async (db, input) => {

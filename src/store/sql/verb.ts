@@ -23,6 +23,8 @@ export interface ReadVerb<In, Out> {
 export interface WriteVerb<In, Out> {
   readonly kind: 'write';
   run(db: Transaction, input: In): Promise<Out>;
+  /** One statement, which is a unit of work by itself: no transaction need be opened around it. */
+  readonly single: boolean;
   /** The answer when a unique or foreign key decided the race against this verb; what it did is undone. */
   readonly onConflict: Out | undefined;
 }
@@ -35,7 +37,17 @@ export function write<In, Out, const Lost = never>(
   run: (db: Transaction, input: In) => Promise<Out>,
   onConflict?: Lost,
 ): WriteVerb<In, Out | Lost> {
-  return { kind: 'write', run, onConflict };
+  return { kind: 'write', run, single: false, onConflict };
+}
+
+/** A verb of one statement; `answer` is told how many rows it changed. For those whose round trips count. */
+export function writeOnce<In, Values extends object, Out>(
+  statement: Statement<Values, unknown>,
+  values: (input: In) => Values,
+  answer: (changed: number) => Out,
+): WriteVerb<In, Out> {
+  const run = async (db: Transaction, input: In) => answer(await db.run(statement, values(input)));
+  return { kind: 'write', run, single: true, onConflict: undefined };
 }
 
 type Implementation<Verb> = Verb extends (input: infer In) => Promise<infer Out>

@@ -1,4 +1,5 @@
 /** Every verb of the store, by aggregate: the one SQL implementation behind both engines. */
+import { audit } from './audit.ts';
 import { clients } from './clients.ts';
 import { codes } from './codes.ts';
 import { consents } from './consents.ts';
@@ -11,7 +12,7 @@ import { registrations } from './registrations.ts';
 import { requests } from './requests.ts';
 import { resources } from './resources.ts';
 import { sessions } from './sessions.ts';
-import { audit, deployment, health, replays, settings } from './singles.ts';
+import { deployment, health, replays, settings } from './singles.ts';
 import { users } from './users.ts';
 import type { Families, ReadVerb, VerbName, WriteVerb } from './verb.ts';
 

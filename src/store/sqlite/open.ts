@@ -7,6 +7,7 @@ import type { ReadVerb, VerbName, WriteVerb } from '../sql/verb.ts';
 import type { Store } from '../store.ts';
 import { connectReader, LOCK_PATIENCE, type SqliteOptions } from './connect.ts';
 import { fromSqlite, isBusy } from './errors.ts';
+import { ReadBurst } from './read-burst.ts';
 import { SqliteStatements } from './transact.ts';
 import { WriterThread } from './writer-thread.ts';
 
@@ -27,11 +28,13 @@ export function openSqlite(options: SqliteOptions, log: Log): Store {
 
 class SqliteDriver implements Driver {
   readonly #reader: DatabaseSync;
+  readonly #burst: ReadBurst;
   readonly #statements: SqliteStatements;
   readonly #writer: WriterThread;
 
   constructor(options: SqliteOptions, log: Log) {
     this.#reader = connectReader(options);
+    this.#burst = new ReadBurst(this.#reader);
     this.#statements = new SqliteStatements(this.#reader);
     this.#writer = new WriterThread(options, log);
   }
@@ -40,6 +43,7 @@ class SqliteDriver implements Driver {
     const deadline = performance.now() + LOCK_PATIENCE;
     for (;;) {
       try {
+        this.#burst.join();
         return await verb.run(this.#statements, input);
       } catch (error) {
         if (!isBusy(error) || performance.now() >= deadline) throw fromSqlite(error);

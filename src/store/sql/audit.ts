@@ -1,0 +1,53 @@
+/** The audit chain: each event holds the hash of the one before it, so appending is a matter of one at a time. */
+import { chainHash } from '../audit-chain.ts';
+import type { AuditEventRecord } from '../records.ts';
+import type { AuditStore } from '../store.ts';
+import { columns, statement } from './statement.ts';
+import { read, type Verbs, write } from './verb.ts';
+
+/** The setting that holds the end of the chain: `sequence:hash`. */
+const AUDIT_HEAD = 'audit.head';
+
+/** Locks the end of the chain by writing it, so that appenders queue and no two share a predecessor. */
+const holdHead = statement<{ name: string; at: number }>()((db, { name, at }) =>
+  db.updateTable('settings').set({ updated_at: at }).where('name', '=', name).returning('value'),
+);
+const moveHead = statement<{ name: string; value: string }>()((db, { name, value }) =>
+  db.updateTable('settings').set({ value }).where('name', '=', name),
+);
+const insertEvent = statement<AuditEventRecord>()((db, event) =>
+  db
+    .insertInto('audit_events')
+    .values(
+      columns(event, [
+        'sequence',
+        'at',
+        'action',
+        'actor',
+        'client_id',
+        'user_id',
+        'ip',
+        'detail_json',
+        'previous_hash',
+        'hash',
+      ]),
+    ),
+);
+const listEvents = statement<{ after: number; limit: number }>()((db, { after, limit }) =>
+  db.selectFrom('audit_events').selectAll().where('sequence', '>', after).orderBy('sequence').limit(limit),
+);
+
+export const audit: Verbs<AuditStore> = {
+  append: write(async (db, { event }) => {
+    const head = await db.first(holdHead, { name: AUDIT_HEAD, at: event.at });
+    if (!head) throw new Error('the end of the audit chain is missing');
+    const [last = '0', previous_hash = ''] = head.value.split(':');
+    const sequence = Number(last) + 1;
+    const linked = { ...event, sequence, previous_hash };
+    const hash = chainHash(linked);
+    await db.run(insertEvent, { ...linked, hash });
+    await db.run(moveHead, { name: AUDIT_HEAD, value: `${sequence}:${hash}` });
+    return { sequence };
+  }),
+  list: read(async (db, input) => db.all(listEvents, input)),
+};
