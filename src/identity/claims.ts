@@ -25,7 +25,7 @@ export const claimsByScope: Readonly<Record<string, readonly string[]>> = {
 export type Claims = Readonly<Record<string, string | boolean | number>>;
 
 /** Everything that can be said of a user; claims without a value are left out (OpenID Connect Core 5.3.2). */
-export function standardClaims(user: User): Claims {
+function standardClaims(user: User): Claims {
   return {
     ...user.profile,
     sub: user.id,

@@ -1,31 +1,30 @@
-import { isIPv6 } from 'node:net';
 import { sha256 } from '../kernel/bytes.ts';
 import type { Clock } from '../kernel/clock.ts';
+import { sourceNetwork } from '../kernel/network.ts';
 import type { LoginFailureStore } from '../store/store.ts';
 
 export interface LockoutOptions {
   /** Failures of one account from one source that lock it. */
-  readonly limit?: number;
-  /** Failures of one source, whatever the account, that lock the source. */
-  readonly sourceLimit?: number;
+  readonly limit: number;
   /** ms within which failures add up. */
-  readonly window?: number;
+  readonly window: number;
   /** ms that a lock lasts. */
-  readonly lockout?: number;
+  readonly lockout: number;
 }
+
+/** A source that fails this many times as often as one account may, whatever the accounts, is locked itself. */
+const ACCOUNTS_OF_A_SOURCE = 10;
 
 /** Counts failed sign-ins in the store, so that a lock holds on every instance and survives a restart. */
 export class Lockout {
   readonly #store: LoginFailureStore;
   readonly #clock: Clock;
-  readonly #options: Required<LockoutOptions>;
+  readonly #options: LockoutOptions;
 
-  constructor(parts: { store: LoginFailureStore; clock: Clock; options?: LockoutOptions }) {
-    const { limit = 10, window = 10 * 60_000, lockout = 15 * 60_000 } = parts.options ?? {};
-    const { sourceLimit = limit * 10 } = parts.options ?? {};
+  constructor(parts: { store: LoginFailureStore; clock: Clock; options: LockoutOptions }) {
     this.#store = parts.store;
     this.#clock = parts.clock;
-    this.#options = { limit, sourceLimit, window, lockout };
+    this.#options = parts.options;
   }
 
   /** Seconds until this account may be tried again from this source; 0 when it may be tried now. */
@@ -37,11 +36,11 @@ export class Lockout {
 
   /** Counts a failure; answers the seconds of the lock that it met or caused, 0 for none. */
   async count(account: string, source: string): Promise<number> {
-    const { limit, sourceLimit, window, lockout } = this.#options;
+    const { limit, window, lockout } = this.#options;
     const now = this.#clock.now();
     const ids = [
       { id: accountId(account, source), limit },
-      { id: sourceId(source), limit: sourceLimit },
+      { id: sourceId(source), limit: limit * ACCOUNTS_OF_A_SOURCE },
     ];
     const { locked_until } = await this.#store.count({ ids, now, window, lockout });
     return secondsUntil(locked_until, now);
@@ -51,23 +50,6 @@ export class Lockout {
   async clear(account: string, source: string): Promise<void> {
     await this.#store.clear({ ids: [accountId(account, source)] });
   }
-}
-
-/** What counts as one source: an IPv4 address, or the /64 that one IPv6 subscriber has to itself (RFC 6177). */
-export function sourceNetwork(address: string): string {
-  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
-  if (mapped) return mapped;
-  const [plain = ''] = address.split('%');
-  if (!isIPv6(plain)) return address;
-  const [head = '', tail] = plain.toLowerCase().split('::');
-  const left = head === '' ? [] : head.split(':');
-  const right = tail ? tail.split(':') : [];
-  const groups =
-    tail === undefined ? left : [...left, ...Array(8 - left.length - right.length).fill('0'), ...right];
-  return `${groups
-    .slice(0, 4)
-    .map((group) => Number.parseInt(group, 16).toString(16))
-    .join(':')}::/64`;
 }
 
 function accountId(account: string, source: string): string {

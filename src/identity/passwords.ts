@@ -1,21 +1,19 @@
-import { availableParallelism } from 'node:os';
 import { hash, parseOptions, verify } from '@node-rs/argon2';
 import { Failure } from '../kernel/errors.ts';
 
 const ARGON2ID = 2;
 const MIN_CHARACTERS = 8;
 const MAX_BYTES = 1024;
-
-/** Hashing runs in libuv's pool of four threads; one stays free for the file system, DNS and RS256 signatures. */
-const MOST_AT_ONCE = 3;
+/** How many more may wait for their turn, when nothing else is said. */
+const LINE = 64;
 
 export interface PasswordHasherOptions {
-  /** KiB a hash; 19 MiB by default. */
-  readonly memory?: number;
-  readonly passes?: number;
-  readonly parallelism?: number;
-  /** Hashes computed at once; each holds `memory`. */
-  readonly concurrency?: number;
+  /** KiB a hash. */
+  readonly memory: number;
+  readonly passes: number;
+  readonly parallelism: number;
+  /** Hashes computed at once; each holds `memory` and one of the four threads of libuv's pool. */
+  readonly concurrency: number;
   /** How many more may wait for their turn; beyond that the answer is `rate_limited`. */
   readonly waiting?: number;
 }
@@ -26,9 +24,8 @@ export class PasswordHasher {
   readonly #decoy: string;
   readonly #turns: Turns;
 
-  constructor(options: PasswordHasherOptions = {}) {
-    const { memory = 19 * 1024, passes = 2, parallelism = 1, waiting = 64 } = options;
-    const { concurrency = Math.min(availableParallelism(), MOST_AT_ONCE) } = options;
+  constructor(options: PasswordHasherOptions) {
+    const { memory, passes, parallelism, concurrency, waiting = LINE } = options;
     this.#cost = { memoryCost: memory, timeCost: passes, parallelism };
     this.#decoy = decoyHash(memory, passes, parallelism);
     this.#turns = new Turns(concurrency, waiting);
@@ -62,7 +59,7 @@ export class PasswordHasher {
 }
 
 /** Why this cannot be a password, or undefined when it can. */
-export function passwordFault(password: string): string | undefined {
+function passwordFault(password: string): string | undefined {
   if ([...prepared(password)].length < MIN_CHARACTERS)
     return `must have at least ${MIN_CHARACTERS} characters`;
   if (Buffer.byteLength(password) > MAX_BYTES) return `must not be longer than ${MAX_BYTES} bytes`;

@@ -5,9 +5,6 @@ import { type Random, randomToken } from '../kernel/random.ts';
 import type { SessionRecord } from '../store/records.ts';
 import type { SessionStore } from '../store/store.ts';
 
-/** The name under which a browser keeps the token. */
-export const SESSION_COOKIE = 'session';
-
 /** A request is not worth a write: the last-seen time is kept to the minute. */
 const TOUCH_INTERVAL = 60_000;
 const MAX_USER_AGENT = 512;
@@ -38,7 +35,9 @@ export interface NewSession {
   readonly amr: readonly string[];
   readonly ip: string;
   readonly user_agent: string;
-  /** Id of the browser's former session, which ends with this start. */
+  /** The hash that the password was checked against; null where something else was proven. */
+  readonly password_hash: string | null;
+  /** The token of the browser's former session, which ends with this start and hands on what it opened. */
   readonly replaces: string | null;
 }
 
@@ -71,8 +70,11 @@ export class Sessions {
     this.lifetimes = parts.lifetimes;
   }
 
-  /** Starts a session under a new token, never one that the browser brought along. */
-  async start(input: NewSession): Promise<{ session: Session; token: string }> {
+  /**
+   * Starts a session under a new token, never one that the browser brought along. Undefined when the user is not active
+   * any more or has another password by now.
+   */
+  async start(input: NewSession): Promise<{ session: Session; token: string } | undefined> {
     const token = randomToken(this.#random);
     const now = this.#clock.now();
     const { idle, absolute } = this.lifetimes;
@@ -91,8 +93,12 @@ export class Sessions {
       absolute_expires_at: now + absolute,
       ended_at: null,
     };
-    await this.#store.start({ session: record, replaces: input.replaces });
-    return { session: readSession(record), token };
+    const { outcome } = await this.#store.start({
+      session: record,
+      password_hash: input.password_hash,
+      replaces: input.replaces === null ? null : sha256(input.replaces),
+    });
+    return outcome === 'started' ? { session: readSession(record), token } : undefined;
   }
 
   /** The live session of a token, its idle end moved; undefined when there is none. */
@@ -131,7 +137,7 @@ export class Sessions {
   }
 }
 
-export function readSession(record: SessionRecord): Session {
+function readSession(record: SessionRecord): Session {
   return {
     id: record.id,
     user_id: record.user_id,

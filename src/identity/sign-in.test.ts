@@ -1,11 +1,12 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
-import { openSite, PASSWORD, type Site } from '../../test/browser/site.ts';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { HASHING, LOCKOUT, openSite, PASSWORD, type Site } from '../../test/browser/site.ts';
 import { describeEngines } from '../../test/setup/engines.ts';
 import { silentLog } from '../kernel/log.ts';
 import type { IdentityEvent } from './events.ts';
 import { Lockout } from './lockout.ts';
 import { PasswordHasher } from './passwords.ts';
 import { PasswordSignIn } from './sign-in.ts';
+import type { User } from './user.ts';
 import { Users } from './users.ts';
 
 describeEngines('signing in with a password', (engine) => {
@@ -26,7 +27,7 @@ describeEngines('signing in with a password', (engine) => {
     const signIn = new PasswordSignIn({
       users: site.users,
       hasher,
-      lockout: new Lockout({ store: site.store.loginFailures, clock: site.clock }),
+      lockout: new Lockout({ store: site.store.loginFailures, clock: site.clock, options: LOCKOUT }),
       sessions: site.sessions,
       record: async (event) => void events.push(event),
       log: silentLog,
@@ -45,7 +46,13 @@ describeEngines('signing in with a password', (engine) => {
       if (answer.outcome !== 'signed_in') throw new Error(answer.outcome);
       expect(answer.session).toMatchObject({ amr: ['pwd'], acr: 'urn:authserver:acr:1', user_agent: 'Test' });
       expect((await site.sessions.find(answer.token))?.username).toBe('ada');
-      expect(events).toMatchObject([{ action: 'user.signed_in', detail: { session_id: answer.session.id } }]);
+      expect(events).toMatchObject([
+        {
+          action: 'user.signed_in',
+          actor: `user:${answer.session.user_id}`,
+          detail: { session_id: answer.session.id },
+        },
+      ]);
     },
   );
 
@@ -78,9 +85,14 @@ describeEngines('signing in with a password', (engine) => {
   });
 
   test('guesses sent all at once do not outrun the lock', async () => {
-    const { attempt } = desk(new PasswordHasher({ memory: 64, passes: 1, concurrency: 1, waiting: 100 }));
-    const guesses = Array.from({ length: 60 }, () => attempt('ada', 'wrong password'));
-    const right = attempt('ada', PASSWORD);
+    // A hash costs more than a write, as it does in earnest.
+    const hasher = new PasswordHasher({ ...HASHING, memory: 8192, concurrency: 1, waiting: 100 });
+    const ids = { next: () => `usr_sought_${engine.name}` };
+    const users = new Users({ store: site.store.users, hasher, clock: site.clock, ids });
+    await users.create({ username: 'sought', password: PASSWORD });
+    const { attempt } = desk(hasher);
+    const guesses = Array.from({ length: 60 }, () => attempt('sought', 'wrong password'));
+    const right = attempt('sought', PASSWORD);
     await Promise.all(guesses);
     expect((await right).outcome).toBe('locked');
   });
@@ -89,14 +101,59 @@ describeEngines('signing in with a password', (engine) => {
     const { attempt } = desk();
     const first = await attempt('ada', PASSWORD);
     if (first.outcome !== 'signed_in') throw new Error(first.outcome);
-    const second = await attempt('ada', PASSWORD, first.session.id);
+    const second = await attempt('ada', PASSWORD, first.token);
     if (second.outcome !== 'signed_in') throw new Error(second.outcome);
     expect(second.token).not.toBe(first.token);
     expect(await site.sessions.find(first.token)).toBeUndefined();
   });
 
+  describe('while the password is being checked', () => {
+    /** Lets something happen between the answer of the first check and what is made of it. */
+    class Interrupted extends PasswordHasher {
+      readonly #happens: () => Promise<unknown>;
+      #done = false;
+      constructor(happens: () => Promise<unknown>) {
+        super(HASHING);
+        this.#happens = happens;
+      }
+      override async verify(stored: string | null, password: string): Promise<boolean> {
+        const right = await super.verify(stored, password);
+        if (!this.#done) {
+          this.#done = true;
+          await this.#happens();
+        }
+        return right;
+      }
+    }
+
+    let users = 0;
+    const interrupted = async (happens: (user: User) => Promise<unknown>) => {
+      const user = await site.users.create({ username: `interrupted-${++users}`, password: PASSWORD });
+      const { attempt, events } = desk(new Interrupted(() => happens(user)));
+      const answer = await attempt(user.username, PASSWORD);
+      return { user, answer, events };
+    };
+
+    test.each<[string, (user: User) => Promise<unknown>]>([
+      ['the password is changed', ({ id }) => site.users.setPassword(id, 'a wholly new password')],
+      ['the user is disabled', ({ id }) => site.users.setStatus(id, 'disabled')],
+      ['the user is removed', ({ id }) => site.users.remove(id)],
+    ])('%s: no session, and the answer of a wrong password', async (_, happens) => {
+      const { user, answer, events } = await interrupted(happens);
+      expect(answer).toEqual({ outcome: 'refused' });
+      expect(events).toMatchObject([{ action: 'user.sign_in_failed' }]);
+      await site.users.setStatus(user.id, 'active').catch(() => undefined);
+      expect(await site.sessions.list(user.id)).toEqual([]);
+    });
+
+    test('the same password is given another hash: the right password stays right', async () => {
+      const { answer } = await interrupted(({ id }) => site.users.setPassword(id, PASSWORD));
+      expect(answer.outcome).toBe('signed_in');
+    });
+  });
+
   test('a hash with old parameters is renewed, and the password stays the same', async () => {
-    const stronger = new PasswordHasher({ memory: 128, passes: 2 });
+    const stronger = new PasswordHasher({ ...HASHING, memory: 128, passes: 2 });
     const parts = { store: site.store.users, clock: site.clock, ids: { next: () => `usr_${engine.name}` } };
     await new Users({ ...parts, hasher: site.hasher }).create({ username: 'old', password: PASSWORD });
     const users = new Users({ ...parts, hasher: stronger });
@@ -104,7 +161,7 @@ describeEngines('signing in with a password', (engine) => {
     const signIn = new PasswordSignIn({
       users,
       hasher: stronger,
-      lockout: new Lockout({ store: site.store.loginFailures, clock: site.clock }),
+      lockout: new Lockout({ store: site.store.loginFailures, clock: site.clock, options: LOCKOUT }),
       sessions: site.sessions,
       record: async () => {},
       log: silentLog,
@@ -125,7 +182,7 @@ describeEngines('signing in with a password', (engine) => {
   });
 
   test('an unknown user is refused as slowly as a known one', async () => {
-    const hasher = new PasswordHasher({ memory: 8192, passes: 2 });
+    const hasher = new PasswordHasher({ ...HASHING, memory: 8192, passes: 2 });
     const users = new Users({
       store: site.store.users,
       hasher,

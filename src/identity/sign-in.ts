@@ -8,7 +8,7 @@ import { normaliseLogin, type User } from './user.ts';
 import type { Users } from './users.ts';
 
 /** What a password alone proves: `amr` of RFC 8176, and our own name for that level of assurance. */
-export const passwordContext = { acr: 'urn:authserver:acr:1', amr: ['pwd'] } as const;
+const passwordContext = { acr: 'urn:authserver:acr:1', amr: ['pwd'] } as const;
 
 export interface SignInAttempt {
   readonly login: string;
@@ -16,7 +16,7 @@ export interface SignInAttempt {
   /** The address it comes from. */
   readonly source: string;
   readonly userAgent: string;
-  /** Id of the session that this browser has now. */
+  /** The session token that this browser has now. */
   readonly replaces: string | null;
 }
 
@@ -55,6 +55,16 @@ export class PasswordSignIn {
   /** Fails with `rate_limited` when more passwords wait to be checked than the machine bears. */
   async attempt(attempt: SignInAttempt): Promise<SignInAnswer> {
     const account = normaliseLogin(attempt.login);
+    // A user who changed while the password was being checked is looked at anew: it may be right still.
+    return (
+      (await this.#try(account, attempt)) ??
+      (await this.#try(account, attempt)) ??
+      this.#refuse(account, undefined, attempt)
+    );
+  }
+
+  /** Undefined when user or password changed meanwhile. */
+  async #try(account: string, attempt: SignInAttempt): Promise<SignInAnswer | undefined> {
     const locked = await this.#lockout.lockedFor(account, attempt.source);
     if (locked > 0) return { outcome: 'locked', retryAfter: locked };
 
@@ -76,42 +86,48 @@ export class PasswordSignIn {
       action: retryAfter > 0 ? 'user.locked_out' : 'user.sign_in_failed',
       actor: 'anonymous',
       user_id: user?.id ?? null,
-      client_id: null,
       ip: attempt.source,
       detail: {},
     });
     return retryAfter > 0 ? { outcome: 'locked', retryAfter } : { outcome: 'refused' };
   }
 
-  async #admit(account: string, user: User, hash: string, attempt: SignInAttempt): Promise<SignInAnswer> {
-    await this.#strengthen(user, hash, attempt.password);
-    await this.#lockout.clear(account, attempt.source);
-    const { session, token } = await this.#sessions.start({
+  async #admit(
+    account: string,
+    user: User,
+    hash: string,
+    attempt: SignInAttempt,
+  ): Promise<SignInAnswer | undefined> {
+    const started = await this.#sessions.start({
       ...passwordContext,
       user_id: user.id,
+      password_hash: await this.#strengthen(user, hash, attempt.password),
       ip: attempt.source,
       user_agent: attempt.userAgent,
       replaces: attempt.replaces,
     });
+    if (!started) return undefined;
+    const { session, token } = started;
+    await this.#lockout.clear(account, attempt.source);
     await this.#record({
       action: 'user.signed_in',
-      actor: user.id,
+      actor: `user:${user.id}`,
       user_id: user.id,
-      client_id: null,
       ip: attempt.source,
       detail: { session_id: session.id, amr: session.amr },
     });
     return { outcome: 'signed_in', session, token };
   }
 
-  /** A hash that cannot be renewed now is renewed at another sign-in; it is no reason to turn somebody away. */
-  async #strengthen(user: User, hash: string, password: string): Promise<void> {
-    if (!this.#hasher.needsRehash(hash)) return;
+  /** The hash now in force. One that cannot be renewed now is renewed another time; it is no reason to turn somebody away. */
+  async #strengthen(user: User, hash: string, password: string): Promise<string> {
+    if (!this.#hasher.needsRehash(hash)) return hash;
     try {
-      await this.#users.strengthen(user, password, hash);
+      return await this.#users.strengthen(user, password, hash);
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
       this.#log.warn({ user_id: user.id, code: error.code }, 'password hash not renewed at this sign-in');
+      return hash;
     }
   }
 }

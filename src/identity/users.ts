@@ -91,10 +91,11 @@ export class Users {
     known(id, await this.#store.setPassword({ user_id: id, hash, changed_at: this.#clock.now() }));
   }
 
-  /** Hashes a password that has just been proven again, with today's parameters. */
-  async strengthen(user: User, password: string, oldHash: string): Promise<void> {
+  /** Hashes a password that has just been proven again, with today's parameters; answers the new hash. */
+  async strengthen(user: User, password: string, oldHash: string): Promise<string> {
     const newHash = await this.#hasher.hash(password);
     await this.#store.rehashPassword({ user_id: user.id, old_hash: oldHash, new_hash: newHash });
+    return newHash;
   }
 
   /** Disables a user and ends all they have open, or enables them again. Fails with `not_found`. */

@@ -44,7 +44,7 @@ async function findOrMake({ keyStore, algorithm, installationIsNew }: FirstKeyPa
 
 /** Tells processes that start together for the first time, and see each other's files, from a database that is missing. */
 async function anotherWasFirst(store: SigningKeyStore): Promise<boolean> {
-  for (let attempt = 0; attempt < 8; attempt++) {
+  for (let attempt = 0; attempt < 20; attempt++) {
     if ((await store.list({})).length > 0) return true;
     await sleep(100);
   }

@@ -1,4 +1,5 @@
-import { createHash, type KeyObject } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
+import { sha256 } from '../kernel/bytes.ts';
 import type { SigningKeyRecord } from '../store/records.ts';
 
 /** JWS algorithms that we sign with (RFC 7518 section 3.1, RFC 8037 section 3.1). */
@@ -43,7 +44,7 @@ function publicMembers(jwk: JwkMembers): Record<string, string> | undefined {
 /** The JWK thumbprint, SHA-256 (RFC 7638 section 3); undefined when the JWK lacks what its type needs. */
 export function thumbprint(jwk: JwkMembers): string | undefined {
   const members = publicMembers(jwk);
-  return members && createHash('sha256').update(JSON.stringify(members)).digest('base64url');
+  return members && sha256(JSON.stringify(members));
 }
 
 /** Which of our algorithms a key is for; undefined when it is for none, or too weak (RFC 7518 section 3.3: 2048 bits). */

@@ -8,6 +8,7 @@ import type { Algorithm } from './jwk.ts';
 import type { KeyStore } from './key-store.ts';
 import { openKeyfile } from './keyfile.ts';
 import { type KeyChange, type Keyring, openKeyring } from './keyring.ts';
+import type { Timing } from './lifecycle.ts';
 import { MemoryKeyRows } from './memory-store.test-kit.ts';
 
 /** A clock that stands still until it is moved. */
@@ -18,8 +19,9 @@ export class ManualClock implements Clock {
     return this.#now;
   }
 
-  advance(seconds: number): void {
-    this.#now += seconds * 1000;
+  /** @param duration ms */
+  advance(duration: number): void {
+    this.#now += duration;
   }
 
   moveTo(now: number): void {
@@ -42,7 +44,7 @@ export class MemoryLog implements Log {
   }
 }
 
-export const TIMING = { jwksMaxAge: 300, longestLifetime: 3600, clockSkew: 5 };
+export const TIMING: Timing = { jwksMaxAge: 300_000, longestLifetime: 3_600_000, clockSkew: 5000 };
 
 /** An installation, for tests: a database, a state directory, a clock, and as many processes as are opened on them. */
 export class Installation<Store extends SigningKeyStore = MemoryKeyRows> implements AsyncDisposable {
@@ -75,7 +77,7 @@ export class Installation<Store extends SigningKeyStore = MemoryKeyRows> impleme
       store: this.store,
       keyStore: await this.keyfile(),
       algorithm: 'ES256',
-      ...TIMING,
+      timing: TIMING,
       clock: this.clock,
       log: this.log,
       installationIsNew: true,

@@ -13,7 +13,7 @@ import type { SigningKeyRecord } from '../store/records.ts';
 import type { SigningKeyStore } from '../store/store.ts';
 import { addFirstKey, discardUnpublished, makeKept, newRecord } from './first-key.ts';
 import type { Algorithm, PublicJwk } from './jwk.ts';
-import { type JsonObject, type JwsHeader, parseJws, verifySignature } from './jws.ts';
+import { type JsonObject, parseJws, verifySignature } from './jws.ts';
 import type { KeyStore } from './key-store.ts';
 import { EMPTY_VIEW, type KeyView, makeView, type RingKey } from './key-view.ts';
 import {
@@ -25,12 +25,8 @@ import {
   retiresAt,
   type Timing,
   VIEW_LIFETIME,
+  wasEverTrusted,
 } from './lifecycle.ts';
-
-export interface VerifiedJws {
-  readonly header: JwsHeader;
-  readonly claims: JsonObject;
-}
 
 /** A key as it may be shown: everything but the key itself. */
 export type KeyStatus = Omit<SigningKeyRecord, 'public_jwk_json'>;
@@ -52,18 +48,23 @@ export interface Rotation {
   readonly started: boolean;
 }
 
+/** What a token says; a function where that depends on the algorithm of the key that signs it. */
+type Claims = object | ((algorithm: Algorithm) => object);
+
 export interface Keyring {
-  /** Seconds that verifiers may cache the JWK set. */
+  /** How long verifiers may cache the JWK set, ms. */
   readonly jwksMaxAge: number;
   /** What tokens are signed with now; after a change of the settings it changes with the next rotation. */
   readonly algorithm: Algorithm;
-  /** Signs claims with the active key. Failures: `configuration` without its private half, `unavailable`. */
-  sign(typ: string, claims: object): Promise<{ jwt: string; kid: string }>;
+  /** Signs claims with the active key; claims may depend on its algorithm. Failures: `configuration` without its private half, `unavailable`. */
+  sign(typ: string, claims: Claims): Promise<{ jwt: string; kid: string }>;
   /**
-   * A token signed by a key of ours that is published now, of this `typ` where one is given; undefined for anything else.
+   * The claims of a token signed by a key of ours that is published now, of this `typ` where one is given; undefined for
+   * anything else.
    * `exp`, `iss` and `aud` are left to the caller. Never throws.
+   * @param options `past`: a key that has retired will do too, where what was signed is only a hint
    */
-  verify(jwt: string, typ?: string): Promise<VerifiedJws | undefined>;
+  verify(jwt: string, typ?: string, options?: { readonly past?: boolean }): Promise<JsonObject | undefined>;
   /** The JWK set (RFC 7517 section 5), the signing key first. */
   jwks(): { keys: PublicJwk[] };
   state(): KeyringState;
@@ -78,7 +79,7 @@ export interface Keyring {
 }
 
 export interface KeyChange {
-  readonly action: 'key.created' | 'key.rotated' | 'key.activated' | 'key.retired';
+  readonly action: 'key.created' | 'key.published' | 'key.activated' | 'key.retired';
   readonly kid: string;
 }
 
@@ -87,12 +88,7 @@ export interface KeyringParts {
   readonly keyStore: KeyStore;
   /** What new keys are made for. */
   readonly algorithm: Algorithm;
-  /** Seconds that verifiers may cache the JWK set. */
-  readonly jwksMaxAge: number;
-  /** Seconds: the longest lifetime that the settings give any token, ID tokens included. */
-  readonly longestLifetime: number;
-  /** Seconds that clocks may differ. */
-  readonly clockSkew: number;
+  readonly timing: Timing;
   readonly clock: Clock;
   readonly log: Log;
   /** Whether nothing was ever kept in this database; only then may a first key be made. */
@@ -114,7 +110,6 @@ export async function openKeyring(parts: KeyringParts): Promise<Keyring> {
 class DatabaseKeyring implements Keyring {
   readonly jwksMaxAge: number;
   readonly #parts: KeyringParts;
-  readonly #timing: Timing;
   readonly #onChange: (change: KeyChange) => void;
   #view: KeyView = EMPTY_VIEW;
   #closed = false;
@@ -125,12 +120,7 @@ class DatabaseKeyring implements Keyring {
 
   constructor(parts: KeyringParts) {
     this.#parts = parts;
-    this.jwksMaxAge = parts.jwksMaxAge;
-    this.#timing = {
-      jwksMaxAge: parts.jwksMaxAge * 1000,
-      longestLifetime: parts.longestLifetime * 1000,
-      clockSkew: parts.clockSkew * 1000,
-    };
+    this.jwksMaxAge = parts.timing.jwksMaxAge;
     this.#onChange = parts.onChange ?? (() => undefined);
   }
 
@@ -160,21 +150,23 @@ class DatabaseKeyring implements Keyring {
     return this.#view.signer?.algorithm ?? this.#parts.algorithm;
   }
 
-  async sign(typ: string, claims: object): Promise<{ jwt: string; kid: string }> {
+  async sign(typ: string, claims: Claims): Promise<{ jwt: string; kid: string }> {
     // A process that has slept must not sign with a key that others have meanwhile let retire.
     if (this.#now() - this.#view.readAt > VIEW_LIFETIME) await this.#refresh();
     const signer = this.#view.signer;
     if (signer === undefined) throw this.#cannotSign();
-    return { jwt: await signer.sign(typ, claims), kid: signer.kid };
+    const settled = typeof claims === 'function' ? claims(signer.algorithm) : claims;
+    return { jwt: await signer.sign(typ, settled), kid: signer.kid };
   }
 
-  async verify(jwt: string, typ?: string): Promise<VerifiedJws | undefined> {
+  async verify(jwt: string, typ?: string, { past = false } = {}): Promise<JsonObject | undefined> {
     const jws = parseJws(jwt);
     if (jws === undefined || (typ !== undefined && jws.header.typ !== typ)) return undefined;
     const key = this.#view.keys.get(jws.header.kid);
-    if (key === undefined || !isPublished(key.record, this.#now())) return undefined;
+    if (key === undefined) return undefined;
+    if (!(past ? wasEverTrusted(key.record) : isPublished(key.record, this.#now()))) return undefined;
     const valid = await verifySignature(jws, key.record.algorithm, key.publicKey);
-    return valid ? { header: jws.header, claims: jws.claims } : undefined;
+    return valid ? jws.claims : undefined;
   }
 
   jwks(): { keys: PublicJwk[] } {
@@ -196,17 +188,17 @@ class DatabaseKeyring implements Keyring {
   }
 
   async rotate(): Promise<Rotation> {
-    const { store, keyStore, algorithm } = this.#parts;
+    const { store, keyStore, algorithm, timing } = this.#parts;
     await this.#refresh();
     const waiting = this.#pending();
     if (waiting !== undefined) return { ...waiting, started: false };
 
     const pair = await makeKept(keyStore, algorithm);
     const now = this.#now();
-    const key = newRecord(pair, keyStore, { now, activatesAt: activatesAt(now, this.#timing) });
+    const key = newRecord(pair, keyStore, { now, activatesAt: activatesAt(now, timing) });
     const { outcome } = await store.addPending({ key });
     if (outcome === 'taken') await discardUnpublished(store, keyStore, key.kid);
-    else this.#tell({ action: 'key.rotated', kid: key.kid }, 'published a new signing key');
+    else this.#tell({ action: 'key.published', kid: key.kid }, 'published a new signing key');
     await this.#refresh();
     if (outcome === 'added') return { kid: key.kid, activates_at: key.activates_at, started: true };
     const theirs = this.#pending();
@@ -238,17 +230,17 @@ class DatabaseKeyring implements Keyring {
 
   /** Lets the pending key take over where its time has come and its private half is here. */
   async #promote(): Promise<void> {
-    const { store } = this.#parts;
+    const { store, timing } = this.#parts;
     const due = this.#all().find(({ record }) => isDueToSign(record, this.#now()));
     if (due === undefined || !this.#view.signers.has(due.record.kid)) return;
     const { kid } = due.record;
-    const longest = Math.max(this.#timing.longestLifetime, await store.longestTokenLifetime({}));
+    const longest = Math.max(timing.longestLifetime, await store.longestTokenLifetime({}));
     const now = this.#now();
     const { outcome } = await store.activate({
       kid,
       now,
-      retires_at: retiresAt(now, longest, this.#timing),
-      margin: retirementMargin(this.#timing),
+      retires_at: retiresAt(now, longest, timing),
+      margin: retirementMargin(timing),
     });
     await this.#refresh();
     if (outcome === 'activated')

@@ -4,7 +4,7 @@ import type { SigningKeyRecord } from '../store/records.ts';
 export interface Timing {
   /** How long verifiers may cache the JWK set. */
   readonly jwksMaxAge: number;
-  /** The longest lifetime of any token by the settings; clients and resources may have longer ones. */
+  /** The longest lifetime of any token by the settings, ID tokens included; clients and resources may have longer ones. */
   readonly longestLifetime: number;
   /** How far the clocks of two machines may differ. */
   readonly clockSkew: number;
@@ -35,6 +35,11 @@ export function retirementMargin(timing: Timing): number {
 export function isPublished(key: SigningKeyRecord, now: number): boolean {
   if (key.state === 'retiring') return !isDueToRetire(key, now);
   return key.state === 'pending' || key.state === 'active';
+}
+
+/** Whether what the key once signed was signed by us, for all we know. */
+export function wasEverTrusted(key: SigningKeyRecord): boolean {
+  return key.state !== 'compromised';
 }
 
 export function isDueToRetire(key: SigningKeyRecord, now: number): boolean {

@@ -10,7 +10,9 @@ export class MemoryKeyRows implements SigningKeyStore {
   outage: Error | undefined;
 
   async list(): Promise<SigningKeyRecord[]> {
-    return this.#verb(() => [...this.rows.values()].map((row) => ({ ...row })));
+    return this.#verb(() =>
+      [...this.rows.values()].map((row) => ({ ...row })).sort((a, b) => a.created_at - b.created_at),
+    );
   }
 
   async addFirst({ key }: { key: SigningKeyRecord }): Promise<{ outcome: 'added' | 'taken' }> {

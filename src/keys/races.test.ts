@@ -54,7 +54,7 @@ describeEngines('processes that race for the keys', (engine) => {
     expect(new Set(rotations.map(({ activates_at }) => activates_at)).size).toBe(1);
     expect(rotations.filter(({ started }) => started)).toHaveLength(1);
     expect(await filed()).toHaveLength(2);
-    expect(changes()).toEqual(['key.created', 'key.rotated']);
+    expect(changes()).toEqual(['key.created', 'key.published']);
   });
 
   test('one activates, one retires, and all agree', async () => {
@@ -64,13 +64,13 @@ describeEngines('processes that race for the keys', (engine) => {
     installation.clock.moveTo(activates_at);
     await together((index) => rings[index]!.tick());
     expect(await signingKeys()).toEqual(new Set([kid]));
-    expect(changes()).toEqual(['key.created', 'key.rotated', 'key.activated']);
+    expect(changes()).toEqual(['key.created', 'key.published', 'key.activated']);
 
     const retiring = rings[0]!.state().keys.find((key) => key.kid === former);
     expect(retiring?.state).toBe('retiring');
     installation.clock.moveTo(retiring?.retires_at ?? 0);
     await together((index) => rings[index]!.tick());
-    expect(changes()).toEqual(['key.created', 'key.rotated', 'key.activated', 'key.retired']);
+    expect(changes()).toEqual(['key.created', 'key.published', 'key.activated', 'key.retired']);
     for (const ring of rings) expect(ring.state().keys).toEqual(rings[0]!.state().keys);
     for (const ring of rings) expect(ring.jwks().keys.map((key) => key.kid)).toEqual([kid]);
   });
