@@ -27,7 +27,8 @@ authorize.search = new URLSearchParams({
 console.log(`Open this address in your browser:\n\n  ${authorize.href}\n`);
 
 const answer = await nextCallback(listener);
-if (answer.get('state') !== state || answer.get('iss') !== issuer) throw new Error('This is not the answer to our question.');
+if (answer.get('state') !== state || answer.get('iss') !== issuer)
+  throw new Error('This is not the answer to our question.');
 if (!answer.has('code')) throw new Error(`${answer.get('error')}: ${answer.get('error_description')}`);
 
 const tokens = await fetchJson(metadata.token_endpoint, {
@@ -66,7 +67,10 @@ async function nextCallback(server) {
   for (;;) {
     const [request, response] = await once(server, 'request');
     const url = new URL(request.url, redirectUri);
-    response.writeHead(url.pathname === '/callback' ? 200 : 404, { 'content-type': 'text/plain', connection: 'close' });
+    response.writeHead(url.pathname === '/callback' ? 200 : 404, {
+      'content-type': 'text/plain',
+      connection: 'close',
+    });
     response.end('You can close this window and look at the terminal.\n');
     if (url.pathname !== '/callback') continue;
     server.close();

@@ -36,7 +36,7 @@ export async function openAdminInProcess(
   config: Config,
 ): Promise<{ readonly app: FastifyInstance; close(): Promise<void> }> {
   const log = makeLog({ ...config.observability.logging, level: 'error', output: 'stderr' });
-  const rooms = await openRooms(config, config.server.issuer, await openDatabase(config, log), log);
+  const rooms = await openRooms(config, await openDatabase(config, log), log);
   const app = makeAdminServer(rooms, 'inject');
   const close = async () => {
     await app.close();

@@ -1,5 +1,10 @@
+/**
+ * app: the composition root, the only room that reads the environment and names a driver, a port or a clock. This file
+ * makes the rooms below out of the settings, once, and closes them in the opposite order; it must not know a route, a page
+ * or a command.
+ */
 import { AuditTrail } from '../audit/trail.ts';
-import { Lockout } from '../identity/lockout.ts';
+import { Lockout, type LockoutOptions } from '../identity/lockout.ts';
 import { PasswordHasher } from '../identity/passwords.ts';
 import { Sessions } from '../identity/sessions.ts';
 import { Users } from '../identity/users.ts';
@@ -7,6 +12,7 @@ import { type Clock, systemClock } from '../kernel/clock.ts';
 import { type Ids, makeIds } from '../kernel/ids.ts';
 import type { Log } from '../kernel/log.ts';
 import { type Random, systemRandom } from '../kernel/random.ts';
+import type { KeyStore } from '../keys/key-store.ts';
 import { openKeyfile } from '../keys/keyfile.ts';
 import { type Keyring, openKeyring } from '../keys/keyring.ts';
 import { Clients, type GrantType } from '../registry/clients.ts';
@@ -17,7 +23,6 @@ import type { Config } from './config.ts';
 /** What everything that serves requests is made of. */
 export interface Rooms {
   readonly config: Config;
-  /** In effect; it may follow the port where nobody has set it. */
   readonly issuer: string;
   readonly log: Log;
   readonly clock: Clock;
@@ -41,7 +46,6 @@ export interface Rooms {
  */
 export async function openRooms(
   config: Config,
-  issuer: string,
   store: Store,
   log: Log,
   { clock, random }: Pick<Rooms, 'clock' | 'random'> = { clock: systemClock, random: systemRandom },
@@ -61,7 +65,7 @@ export async function openRooms(
   const opened = undo.move();
   return {
     config,
-    issuer,
+    issuer: config.server.issuer,
     log,
     clock,
     random,
@@ -102,16 +106,28 @@ async function openKeys(
   ];
   return openKeyring({
     store: store.keys,
-    keyStore: await openKeyfile({ folder: signing.key_path, clock, log }),
+    keyStore: await openKeyStore(signing, { clock, log }),
     algorithm: signing.algorithm,
-    jwksMaxAge: Math.ceil(signing.jwks_max_age / 1000),
-    longestLifetime: Math.ceil(Math.max(...lifetimes) / 1000),
-    clockSkew: Math.ceil(signing.clock_skew / 1000),
+    timing: {
+      jwksMaxAge: signing.jwks_max_age,
+      longestLifetime: Math.max(...lifetimes),
+      clockSkew: signing.clock_skew,
+    },
     clock,
     log,
     installationIsNew: await isNew(store),
     onChange: ({ action, kid }) => void audit.record({ action, actor: 'system', detail: { kid } }),
   });
+}
+
+function openKeyStore(
+  { key_store, key_path }: Config['signing'],
+  parts: Pick<Rooms, 'clock' | 'log'>,
+): Promise<KeyStore> {
+  switch (key_store) {
+    case 'keyfile':
+      return openKeyfile({ folder: key_path, ...parts });
+  }
 }
 
 /** Nobody can miss the keys of a database in which nothing was ever kept. */
@@ -125,9 +141,7 @@ async function isNew(store: Store): Promise<boolean> {
   return found.every((rows) => rows.length === 0);
 }
 
-function lockoutOptions({ rate_limit }: Config) {
+function lockoutOptions({ rate_limit }: Config): LockoutOptions {
   const { auth_fail_max, auth_fail_window: window, auth_lockout: lockout } = rate_limit;
-  const off = !rate_limit.enabled || auth_fail_max === 0;
-  const never = { limit: Number.MAX_SAFE_INTEGER, sourceLimit: Number.MAX_SAFE_INTEGER };
-  return { ...(off ? never : { limit: auth_fail_max }), window, lockout };
+  return { limit: auth_fail_max === 0 ? Number.MAX_SAFE_INTEGER : auth_fail_max, window, lockout };
 }

@@ -1,7 +1,4 @@
-/**
- * app: the composition root, the only room that reads the environment and names a driver, a port or a clock. This file
- * owns the way from what an operator wrote to the effective settings; it must not know what the settings do.
- */
+/** The way from what an operator wrote to the effective settings. It must not know what the settings do. */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { readAliases } from './config/aliases.ts';

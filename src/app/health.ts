@@ -1,5 +1,7 @@
 import { json, type Route } from '../http/exchange.ts';
 import type { Clock } from '../kernel/clock.ts';
+import { asFailure, Failure } from '../kernel/errors.ts';
+import type { Log } from '../kernel/log.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import type { HealthStore } from '../store/store.ts';
 
@@ -13,12 +15,17 @@ export interface Health {
   keys(): Promise<Check>;
 }
 
-export interface HealthParts {
-  readonly store: HealthStore;
-  readonly keyring: Pick<Keyring, 'state'>;
-  /** Names of schema steps that this program has and the database lacks. */
+export interface WaitingParts {
+  /** Names of schema steps that this program has and the database lacks. Failures: as for planMigrations. */
   pendingSteps(): Promise<readonly string[]>;
   readonly clock: Clock;
+  /** Told when trouble begins and when it is over, not at each probe. */
+  readonly log: Log;
+}
+
+export interface HealthParts extends WaitingParts {
+  readonly store: HealthStore;
+  readonly keyring: Pick<Keyring, 'state'>;
 }
 
 /** How old an answer may be, ms: probes must not become load. */
@@ -28,23 +35,38 @@ const SCHEMA_FRESH = 30_000;
 /** A probe that hangs is as bad as one that fails, ms. */
 const PATIENCE = 2000;
 
+const NO_DATABASE = 'the database does not answer';
+const NO_SCHEMA = 'the schema cannot be read';
+
 const OK: Check = { ok: true };
 
-export function makeHealth({ store, keyring, pendingSteps, clock }: HealthParts): Health {
+/** Of a server that serves. */
+export function makeHealth({ store, keyring, pendingSteps, clock, log }: HealthParts): Health {
   const database = async (): Promise<Check> => {
     await store.ping({});
     return OK;
   };
-  const schema = async (): Promise<Check> => {
-    const pending = await pendingSteps();
-    return pending.length === 0 ? OK : { ok: false, problem: `pending steps: ${pending.join(', ')}` };
-  };
+  const schema = () => checkSchema(pendingSteps);
   const keys = async (): Promise<Check> =>
     keyring.state().signing === null ? { ok: false, problem: 'no key can sign; the log names it' } : OK;
   return {
-    database: cached(guarded(database, 'the database does not answer'), FRESH, clock),
-    schema: cached(guarded(schema, 'the schema cannot be read'), SCHEMA_FRESH, clock),
+    database: cached(guarded(database, NO_DATABASE, log), FRESH, clock),
+    schema: cached(guarded(schema, NO_SCHEMA, log), SCHEMA_FRESH, clock),
     keys,
+  };
+}
+
+/** Of a server that waits for its schema: it has no store yet, and to ask for the schema is to ask the database. */
+export function makeWaitingHealth({ pendingSteps, clock, log }: WaitingParts): Health {
+  const schema = () => checkSchema(pendingSteps);
+  const database = async (): Promise<Check> => {
+    await schema();
+    return OK;
+  };
+  return {
+    database: cached(guarded(database, NO_DATABASE, log), FRESH, clock),
+    schema: cached(guarded(schema, NO_SCHEMA, log), FRESH, clock),
+    keys: async () => ({ ok: false, problem: 'the keys are opened when the schema is up to date' }),
   };
 }
 
@@ -74,19 +96,48 @@ export function healthRoutes(health: Health, clock: Clock): readonly Route[] {
   ];
 }
 
-/** What it answers, or `problem` when it fails or takes too long. What exactly went wrong is for the log. */
-function guarded(ask: () => Promise<Check>, problem: string): () => Promise<Check> {
+/** A schema that this program must not touch is an answer too: the database has given it. */
+async function checkSchema(pendingSteps: WaitingParts['pendingSteps']): Promise<Check> {
+  try {
+    const pending = await pendingSteps();
+    return pending.length === 0 ? OK : { ok: false, problem: `pending steps: ${pending.join(', ')}` };
+  } catch (error) {
+    if (error instanceof Failure && error.code === 'refused') return { ok: false, problem: error.message };
+    throw error;
+  }
+}
+
+/**
+ * What it answers, or `problem` when it fails or takes too long. What exactly went wrong is for the log, once for as long
+ * as it lasts.
+ */
+function guarded(ask: () => Promise<Check>, problem: string, log: Log): () => Promise<Check> {
+  let failing = false;
   return async () => {
-    const late = Promise.withResolvers<Check>();
-    const timer = setTimeout(() => late.resolve({ ok: false, problem }), PATIENCE);
     try {
-      return await Promise.race([ask(), late.promise]);
-    } catch {
+      const check = await inTime(ask());
+      if (failing) log.info({}, `no longer: ${problem}`);
+      failing = false;
+      return check;
+    } catch (error) {
+      const { message, detail = message } = asFailure(error);
+      if (!failing) log.warn({ detail }, problem);
+      failing = true;
       return { ok: false, problem };
-    } finally {
-      clearTimeout(timer);
     }
   };
+}
+
+/** Failures: `unavailable` when the work takes longer than a probe waits; it goes on all the same. */
+async function inTime<T>(work: Promise<T>): Promise<T> {
+  const late = Promise.withResolvers<never>();
+  const giveUp = () => late.reject(new Failure('unavailable', `There was no answer within ${PATIENCE} ms.`));
+  const timer = setTimeout(giveUp, PATIENCE);
+  try {
+    return await Promise.race([work, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** Everybody who asks within `lifetime` ms gets the same answer. Good ones last; a bad one is asked again soon. */

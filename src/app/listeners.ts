@@ -29,7 +29,7 @@ const KEY_TICK = 5000;
 /** Builds everything on an open store, which is closed with it, and listens. */
 export async function openListeners(config: Config, store: Store, log: Log): Promise<Serving> {
   await using undo = new AsyncDisposableStack();
-  const rooms = await openRooms(config, config.server.issuer, store, log);
+  const rooms = await openRooms(config, store, log);
   undo.defer(() => rooms.close());
   undo.use(lookAfterKeys(rooms));
   const firstApiKey = await adminApiKey(rooms).makeFirst();
@@ -40,6 +40,7 @@ export async function openListeners(config: Config, store: Store, log: Log): Pro
     keyring,
     pendingSteps: () => pendingSteps(config),
     clock,
+    log,
   });
   const apps: FastifyInstance[] = [];
   const open = (app: FastifyInstance) => {

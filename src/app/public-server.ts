@@ -3,7 +3,6 @@ import { AuthorizationRequests } from '../flow/requests.ts';
 import type { Route } from '../http/exchange.ts';
 import { RateLimiter } from '../http/limits.ts';
 import { mount } from '../http/mount.ts';
-import type { IdentityEvent } from '../identity/events.ts';
 import { PasswordSignIn } from '../identity/sign-in.ts';
 import { systemClock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
@@ -17,7 +16,8 @@ import { signinRoutes } from '../signin/routes.ts';
 import { TokenIssuer } from '../tokens/issuer.ts';
 import { grantTypes, type Rooms } from './compose.ts';
 import type { Config } from './config.ts';
-import { type Health, healthRoutes } from './health.ts';
+import { pendingSteps } from './database.ts';
+import { type Health, healthRoutes, makeWaitingHealth } from './health.ts';
 import { listen, makeListener } from './listener.ts';
 
 /** What pages and protocol share, made once. */
@@ -94,16 +94,13 @@ function protocolRoutes(rooms: Rooms, shared: Shared): ReturnType<typeof oauthRo
 
 function pageRoutes(rooms: Rooms, shared: Shared): readonly Route[] {
   const { audit, store, clients } = rooms;
-  const record = ({ actor, ...event }: IdentityEvent) =>
-    audit.record({ ...event, actor: actor === event.user_id ? `user:${actor}` : actor });
   return signinRoutes({
     ...rooms,
     ...shared,
-    signIn: new PasswordSignIn({ ...rooms, record }),
+    signIn: new PasswordSignIn({ ...rooms, record: (event) => audit.record(event) }),
     consents: store.consents,
     families: store.families,
     resolvePostLogout: (handle) => resolvePostLogout(handle, clients),
-    record,
   });
 }
 
@@ -124,16 +121,8 @@ function oauthSettings(config: Config): OAuthSettings {
 }
 
 /** The public listener of a server that waits for its schema: alive, not ready, and nothing else. */
-export async function listenWhileWaiting(
-  config: Config,
-  problem: string,
-  log: Log,
-): Promise<FastifyInstance> {
-  const health: Health = {
-    database: async () => ({ ok: true }),
-    schema: async () => ({ ok: false, problem }),
-    keys: async () => ({ ok: false, problem: 'waits for the schema' }),
-  };
+export async function listenWhileWaiting(config: Config, log: Log): Promise<FastifyInstance> {
+  const health = makeWaitingHealth({ pendingSteps: () => pendingSteps(config), clock: systemClock, log });
   const app = makeListener({ config, random: systemRandom });
   const options = { log, secure: false, via: 'tcp', allowedOrigins: [], prefix: '' } as const;
   mount(app, healthRoutes(health, systemClock), options);

@@ -29,7 +29,7 @@ async function waitForMigration(config: Config, log: Log, stop: AbortSignal): Pr
   const failure = pendingFailure(await pendingSteps(config));
   log.warn({ hint: failure.hint }, failure.message);
   const { listenWhileWaiting } = await import('./public-server.ts');
-  const app = await listenWhileWaiting(config, failure.message, log);
+  const app = await listenWhileWaiting(config, log);
   try {
     await untilMigrated(config, stop);
     log.info({}, 'the schema is up to date');

@@ -2,20 +2,10 @@ import { readFileSync } from 'node:fs';
 import { clientKindNames } from '../admin/client-kinds.ts';
 import { formatDuration } from '../kernel/duration.ts';
 import { Failure } from '../kernel/errors.ts';
-import {
-  adminPath,
-  column,
-  deleteAfterAsking,
-  duration,
-  ifAbsent,
-  orDash,
-  outcomeOf,
-  readAll,
-  yes,
-} from './admin-calls.ts';
+import { call, deleteAfterAsking, ifAbsent, outcomeOf, readAll, yes } from './admin-calls.ts';
 import { type CliContext, type Command, command } from './command.ts';
-import { choice, flag, list, text } from './option.ts';
-import { type Column, moment, yesNo } from './print/printer.ts';
+import { choice, duration, flag, list, text, unless } from './option.ts';
+import { type Column, column, moment, orDash, yesNo } from './print/printer.ts';
 
 /** A client as the admin API shows it; the secret only when it has just been made. */
 interface ShownClient {
@@ -119,7 +109,7 @@ const create = command({
     ...metadata,
     secret_stdin: flag('--secret-stdin', 'read its secret (at least 32 characters) from standard input'),
     skip_consent: flag('--skip-consent', 'do not ask people for consent: it is your own'),
-    require_pkce: flag('--no-require-pkce', 'allow requests without PKCE; nonce is required instead'),
+    require_pkce: unless('--no-require-pkce', 'allow requests without PKCE; nonce is required instead'),
     if_absent: ifAbsent,
   },
   examples: [
@@ -129,9 +119,8 @@ const create = command({
   ],
   async run(context, input) {
     const { id, kind, secret_stdin, skip_consent, require_pkce, if_absent, ...rest } = input;
-    const given = secret_stdin ? await context.readSecret('Client secret') : undefined;
-    const admin = await context.admin();
-    const { body } = await admin.request('POST', adminPath('clients'), {
+    const given = secret_stdin ? await context.readSecret('Client secret', { stdin: true }) : undefined;
+    const client = await call<ShownClient & { readonly created: boolean }>(context, 'POST', ['clients'], {
       client_id: id,
       kind,
       client_secret: given,
@@ -140,7 +129,6 @@ const create = command({
       if_absent: if_absent || undefined,
       ...metadataBody(rest),
     });
-    const client = body as ShownClient & { readonly created: boolean };
     printClient(context, client, ` ${outcomeOf(client)}`);
   },
 });
@@ -173,9 +161,8 @@ const update = command({
         hint: 'Run the command with --help to see what can change.',
       });
     }
-    const admin = await context.admin();
-    const { body } = await admin.request('PATCH', adminPath('clients', id), changes);
-    printClient(context, body as ShownClient, ' changed.');
+    const client = await call<ShownClient>(context, 'PATCH', ['clients', id], changes);
+    printClient(context, client, ' changed.');
   },
 });
 
@@ -184,7 +171,7 @@ const listAll = command({
   summary: 'List the applications.',
   examples: ['authserver admin client list', 'authserver admin client list --json'],
   async run(context) {
-    const clients = await readAll<ShownClient>(await context.admin(), adminPath('clients'));
+    const clients = await readAll<ShownClient>(context, ['clients']);
     context.printer.list(clients, columns, 'There are no clients yet.');
   },
 });
@@ -195,9 +182,7 @@ const show = command({
   arguments: { client_id },
   examples: ['authserver admin client show shop'],
   async run(context, input) {
-    const admin = await context.admin();
-    const { body } = await admin.request('GET', adminPath('clients', input.client_id));
-    printClient(context, body as ShownClient, '');
+    printClient(context, await call(context, 'GET', ['clients', input.client_id]), '');
   },
 });
 
@@ -217,13 +202,10 @@ const rotateSecret = command({
     'authserver admin client rotate-secret shop --overlap 0',
   ],
   async run(context, input) {
-    const given = input.secret_stdin ? await context.readSecret('Client secret') : undefined;
-    const admin = await context.admin();
-    const { body } = await admin.request('POST', adminPath('clients', input.client_id, 'secrets'), {
-      client_secret: given,
-      overlap: input.overlap,
-    });
-    printClient(context, body as ShownClient, ' has a new secret.');
+    const given = input.secret_stdin ? await context.readSecret('Client secret', { stdin: true }) : undefined;
+    const body = { client_secret: given, overlap: input.overlap };
+    const client = await call<ShownClient>(context, 'POST', ['clients', input.client_id, 'secrets'], body);
+    printClient(context, client, ' has a new secret.');
   },
 });
 
@@ -233,9 +215,8 @@ const disable = command({
   arguments: { client_id },
   examples: ['authserver admin client disable shop'],
   async run(context, input) {
-    const admin = await context.admin();
-    const { body } = await admin.request('POST', adminPath('clients', input.client_id, 'disable'));
-    printClient(context, body as ShownClient, ' is disabled.');
+    const client = await call<ShownClient>(context, 'POST', ['clients', input.client_id, 'disable']);
+    printClient(context, client, ' is disabled.');
   },
 });
 
@@ -245,9 +226,8 @@ const enable = command({
   arguments: { client_id },
   examples: ['authserver admin client enable shop'],
   async run(context, input) {
-    const admin = await context.admin();
-    const { body } = await admin.request('POST', adminPath('clients', input.client_id, 'enable'));
-    printClient(context, body as ShownClient, ' is enabled.');
+    const client = await call<ShownClient>(context, 'POST', ['clients', input.client_id, 'enable']);
+    printClient(context, client, ' is enabled.');
   },
 });
 
@@ -258,13 +238,9 @@ const remove = command({
   options: { yes },
   examples: ['authserver admin client delete shop', 'authserver admin client delete shop --yes'],
   run: (context, input) =>
-    deleteAfterAsking(
-      context,
-      `the client ${input.client_id}`,
-      adminPath('clients', input.client_id),
-      input.yes,
-      { client_id: input.client_id },
-    ),
+    deleteAfterAsking(context, `the client ${input.client_id}`, ['clients', input.client_id], input.yes, {
+      client_id: input.client_id,
+    }),
 });
 
 export const adminClientCommands: readonly Command[] = [

@@ -1,7 +1,7 @@
-import type { KeyStatus } from '../keys/keyring.ts';
-import { adminPath, column } from './admin-calls.ts';
+import type { KeyStatus, Rotation } from '../keys/keyring.ts';
+import { call } from './admin-calls.ts';
 import { type Command, command } from './command.ts';
-import { type Column, moment } from './print/printer.ts';
+import { type Column, column, moment } from './print/printer.ts';
 
 const columns: readonly Column<KeyStatus>[] = [
   column('key id', ({ kid }) => kid),
@@ -22,9 +22,9 @@ const list = command({
   name: 'admin key list',
   summary: 'List the signing keys and their states.',
   examples: ['authserver admin key list', 'authserver admin key list --json'],
-  async run({ admin, printer }) {
-    const { body } = await (await admin()).request('GET', adminPath('keys'));
-    const { items, problems } = body as Keys;
+  async run(context) {
+    const { printer } = context;
+    const { items, problems } = await call<Keys>(context, 'GET', ['keys']);
     printer.list(items, columns, 'There are no signing keys.');
     for (const { message, hint } of problems) printer.next(`Attention: ${message} ${hint ?? ''}`.trim());
   },
@@ -36,13 +36,12 @@ const rotate = command({
   description:
     'The new key is published at once and signs after signing.jwks_max_age; the former one goes on verifying until its last token has run out. When a key is waiting already, that one is shown and no other is made.',
   examples: ['authserver admin key rotate'],
-  async run({ admin, printer }) {
-    const { body } = await (await admin()).request('POST', adminPath('keys', 'rotate'));
-    const rotation = body as { kid: string; activates_at: number; started: boolean };
+  async run(context) {
+    const rotation = await call<Rotation>(context, 'POST', ['keys', 'rotate']);
     const headline = rotation.started
       ? 'A new signing key is published.'
       : 'A new signing key was waiting already.';
-    printer.record(rotation, headline, [
+    context.printer.record(rotation, headline, [
       column('key id', ({ kid }) => kid),
       column('signs from', ({ activates_at }) => moment(activates_at)),
     ]);

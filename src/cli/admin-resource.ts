@@ -1,19 +1,9 @@
 import { formatDuration } from '../kernel/duration.ts';
 import { Failure } from '../kernel/errors.ts';
-import {
-  adminPath,
-  column,
-  deleteAfterAsking,
-  duration,
-  ifAbsent,
-  orDash,
-  outcomeOf,
-  readAll,
-  yes,
-} from './admin-calls.ts';
+import { call, deleteAfterAsking, ifAbsent, outcomeOf, readAll, yes } from './admin-calls.ts';
 import { type Command, command } from './command.ts';
-import { list, text } from './option.ts';
-import { type Column, moment } from './print/printer.ts';
+import { duration, list, text } from './option.ts';
+import { type Column, column, moment, orDash } from './print/printer.ts';
 
 /** A resource as the admin API shows it. */
 interface ShownResource {
@@ -63,13 +53,13 @@ const create = command({
     if (input.uri === undefined) {
       throw new Failure('invalid_input', 'A resource needs a URI.', { hint: 'Give one with --uri <uri>.' });
     }
-    const admin = await context.admin();
-    const { body } = await admin.request('POST', adminPath('resources'), {
-      uri: input.uri,
-      ...saidBody(input),
-      if_absent: input.if_absent || undefined,
-    });
-    const made = body as ShownResource & { readonly created: boolean };
+    const body = { uri: input.uri, ...saidBody(input), if_absent: input.if_absent || undefined };
+    const made = await call<ShownResource & { readonly created: boolean }>(
+      context,
+      'POST',
+      ['resources'],
+      body,
+    );
     context.printer.record(made, `Resource ${made.uri} ${outcomeOf(made)}`, columns);
   },
 });
@@ -82,9 +72,8 @@ const update = command({
   options: said,
   examples: ['authserver admin resource update https://api.example.com --access-token-lifetime 5m'],
   async run(context, input) {
-    const admin = await context.admin();
-    const { body } = await admin.request('PATCH', adminPath('resources', input.resource), saidBody(input));
-    const changed = body as ShownResource;
+    const path = ['resources', input.resource];
+    const changed = await call<ShownResource>(context, 'PATCH', path, saidBody(input));
     context.printer.record(changed, `Resource ${changed.uri} changed.`, columns);
   },
 });
@@ -94,7 +83,7 @@ const listAll = command({
   summary: 'List the APIs that tokens are made for.',
   examples: ['authserver admin resource list'],
   async run(context) {
-    const resources = await readAll<ShownResource>(await context.admin(), adminPath('resources'));
+    const resources = await readAll<ShownResource>(context, ['resources']);
     context.printer.list(resources, columns, 'There are no resources yet.');
   },
 });
@@ -105,9 +94,7 @@ const show = command({
   arguments: { resource },
   examples: ['authserver admin resource show https://api.example.com'],
   async run(context, input) {
-    const admin = await context.admin();
-    const { body } = await admin.request('GET', adminPath('resources', input.resource));
-    const shown = body as ShownResource;
+    const shown = await call<ShownResource>(context, 'GET', ['resources', input.resource]);
     context.printer.record(shown, `Resource ${shown.uri}`, columns);
   },
 });
@@ -119,13 +106,9 @@ const remove = command({
   options: { yes },
   examples: ['authserver admin resource delete https://api.example.com --yes'],
   run: (context, input) =>
-    deleteAfterAsking(
-      context,
-      `the resource ${input.resource}`,
-      adminPath('resources', input.resource),
-      input.yes,
-      { resource: input.resource },
-    ),
+    deleteAfterAsking(context, `the resource ${input.resource}`, ['resources', input.resource], input.yes, {
+      resource: input.resource,
+    }),
 });
 
 export const adminResourceCommands: readonly Command[] = [create, listAll, show, update, remove];

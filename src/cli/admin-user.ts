@@ -1,18 +1,9 @@
 import type { User } from '../identity/user.ts';
 import { Failure } from '../kernel/errors.ts';
-import {
-  adminPath,
-  column,
-  deleteAfterAsking,
-  ifAbsent,
-  orDash,
-  outcomeOf,
-  readAll,
-  yes,
-} from './admin-calls.ts';
+import { call, deleteAfterAsking, ifAbsent, outcomeOf, readAll, yes } from './admin-calls.ts';
 import { type CliContext, type Command, command } from './command.ts';
-import { flag, list, text } from './option.ts';
-import { type Column, moment, yesNo } from './print/printer.ts';
+import { flag, list, text, unless } from './option.ts';
+import { type Column, column, moment, orDash, yesNo } from './print/printer.ts';
 
 const user = 'user name or id';
 
@@ -42,7 +33,7 @@ const create = command({
     name: text('--name <name>', 'their full name'),
     claims: list('--claim <name=value>', 'another standard claim, such as locale=en (repeatable)'),
     from_stdin: flag('--password-stdin', 'read the password from standard input'),
-    with_password: flag('--no-password', 'leave them without a password for now'),
+    with_password: unless('--no-password', 'leave them without a password for now'),
     if_absent: ifAbsent,
   },
   examples: [
@@ -55,10 +46,9 @@ const create = command({
     }
     const { username, email, name, if_absent } = input;
     const password = input.with_password
-      ? await context.readSecret('Password', { confirm: true })
+      ? await context.readSecret('Password', { confirm: true, stdin: input.from_stdin })
       : undefined;
-    const admin = await context.admin();
-    const { body } = await admin.request('POST', adminPath('users'), {
+    const made = await call<User & { readonly created: boolean }>(context, 'POST', ['users'], {
       username,
       password,
       email,
@@ -66,7 +56,6 @@ const create = command({
       profile: { ...(name !== undefined && { name }), ...readClaims(input.claims) },
       if_absent: if_absent || undefined,
     });
-    const made = body as User & { readonly created: boolean };
     context.printer.record(made, `User ${made.username} ${outcomeOf(made)}`, fields);
   },
 });
@@ -76,7 +65,7 @@ const listAll = command({
   summary: 'List everybody who can sign in.',
   examples: ['authserver admin user list', 'authserver admin user list --json'],
   async run(context) {
-    const users = await readAll<User>(await context.admin(), adminPath('users'));
+    const users = await readAll<User>(context, ['users']);
     context.printer.list(users, columns, 'There are no users yet.');
   },
 });
@@ -87,9 +76,7 @@ const show = command({
   arguments: { user },
   examples: ['authserver admin user show ada'],
   async run(context, input) {
-    const admin = await context.admin();
-    const { body } = await admin.request('GET', adminPath('users', input.user));
-    printUser(context, body as User, '');
+    printUser(context, await call(context, 'GET', ['users', input.user]), '');
   },
 });
 
@@ -99,9 +86,8 @@ const disable = command({
   arguments: { user },
   examples: ['authserver admin user disable ada'],
   async run(context, input) {
-    const admin = await context.admin();
-    const { body } = await admin.request('POST', adminPath('users', input.user, 'disable'));
-    printUser(context, body as User, ' is disabled; their sessions and tokens have ended.');
+    const shown = await call<User>(context, 'POST', ['users', input.user, 'disable']);
+    printUser(context, shown, ' is disabled; their sessions and tokens have ended.');
   },
 });
 
@@ -111,9 +97,8 @@ const enable = command({
   arguments: { user },
   examples: ['authserver admin user enable ada'],
   async run(context, input) {
-    const admin = await context.admin();
-    const { body } = await admin.request('POST', adminPath('users', input.user, 'enable'));
-    printUser(context, body as User, ' can sign in again.');
+    const shown = await call<User>(context, 'POST', ['users', input.user, 'enable']);
+    printUser(context, shown, ' can sign in again.');
   },
 });
 
@@ -128,10 +113,9 @@ const setPassword = command({
     `printf '%s' "$PASSWORD" | authserver admin user set-password ada --password-stdin`,
   ],
   async run(context, input) {
-    const password = await context.readSecret('New password', { confirm: true });
-    const admin = await context.admin();
-    const { body } = await admin.request('POST', adminPath('users', input.user, 'password'), { password });
-    printUser(context, body as User, ' has a new password; their sessions and tokens have ended.');
+    const password = await context.readSecret('New password', { confirm: true, stdin: input.from_stdin });
+    const shown = await call<User>(context, 'POST', ['users', input.user, 'password'], { password });
+    printUser(context, shown, ' has a new password; their sessions and tokens have ended.');
   },
 });
 
@@ -141,9 +125,8 @@ const endSessions = command({
   arguments: { user },
   examples: ['authserver admin user end-sessions ada'],
   async run(context, input) {
-    const admin = await context.admin();
-    const { body } = await admin.request('POST', adminPath('users', input.user, 'sessions', 'end'));
-    const { ended } = body as { readonly ended: number };
+    const path = ['users', input.user, 'sessions', 'end'];
+    const { ended } = await call<{ readonly ended: number }>(context, 'POST', path);
     context.printer.record(
       { ended },
       `Ended ${ended} ${ended === 1 ? 'session' : 'sessions'} of ${input.user}.`,
@@ -158,7 +141,7 @@ const remove = command({
   options: { yes },
   examples: ['authserver admin user delete ada', 'authserver admin user delete ada --yes'],
   run: (context, input) =>
-    deleteAfterAsking(context, `the user ${input.user}`, adminPath('users', input.user), input.yes, {
+    deleteAfterAsking(context, `the user ${input.user}`, ['users', input.user], input.yes, {
       user: input.user,
     }),
 });

@@ -6,6 +6,7 @@
 import type { AdminClient } from '../app/admin-client.ts';
 import type { Config, LoadedConfig } from '../app/config.ts';
 import type { Printer } from './print/printer.ts';
+import type { SecretOptions } from './secret.ts';
 
 /** What a command may use of the world. Everything is lazy: a command that needs no configuration reads none. */
 export interface CliContext {
@@ -17,10 +18,10 @@ export interface CliContext {
   admin(): Promise<AdminClient>;
   readonly printer: Printer;
   /**
-   * Asks for a secret: without echo on a terminal (twice with `confirm`), from stdin otherwise (all of it, without the
-   * last line break). Secrets never come by argument, where other users of the machine could read them.
+   * Asks for a secret: without echo on a terminal (twice with `confirm`), from stdin otherwise or with `stdin` (all of it,
+   * without the last line break). Secrets never come by argument, where other users of the machine could read them.
    */
-  readSecret(label: string, options?: { readonly confirm?: boolean }): Promise<string>;
+  readSecret(label: string, options?: SecretOptions): Promise<string>;
   /** Passes when the person at the terminal says yes; otherwise, and where there is no terminal, fails with `refused`. */
   confirm(question: string): Promise<void>;
   /** Aborted by the first SIGINT or SIGTERM; for commands that drain. The second one ends the process. */
@@ -32,14 +33,14 @@ export interface CliContext {
   readonly stderr: NodeJS.WritableStream;
 }
 
-/** One option of a command; `Value` is what `run` gets. Make them with `flag`, `text`, `list`, `integer` and `choice`. */
+/** One option of a command; `Value` is what `run` gets. option.ts makes them. */
 export interface Option<Value> {
   /** `--email <address>`; a flag has no `<...>`. */
   readonly flags: string;
   readonly summary: string;
   readonly repeatable: boolean;
   readonly choices?: readonly string[];
-  /** Turns what was typed (undefined when absent) into the value; throws a sentence on nonsense. */
+  /** Turns what was typed (undefined when absent) into the value; throws Failure `invalid_input` on nonsense. */
   read(typed: readonly string[] | boolean | undefined): Value;
 }
 

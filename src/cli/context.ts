@@ -39,7 +39,7 @@ export function makeContext(
     loadedConfig: () => (loaded ??= loadedConfig()),
     admin: () => (client ??= openAdmin()),
     printer,
-    readSecret: (label, options) => readSecret(world, label, options?.confirm ?? false),
+    readSecret: (label, options) => readSecret(world, label, options),
     confirm: (question) => confirm(world, question),
     signal,
     env: world.env,

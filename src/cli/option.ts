@@ -1,9 +1,15 @@
+import { parseDuration } from '../kernel/duration.ts';
 import { Failure } from '../kernel/errors.ts';
 import type { Option } from './command.ts';
 
 /** `flag('--if-absent', '...')`: true when given. */
 export function flag(flags: string, summary: string): Option<boolean> {
   return { flags, summary, repeatable: false, read: (typed) => typed === true };
+}
+
+/** `unless('--no-password', '...')`: false when given, true otherwise. */
+export function unless(flags: string, summary: string): Option<boolean> {
+  return { flags, summary, repeatable: false, read: (typed) => typed !== false };
 }
 
 /** `text('--email <address>', '...')`: the text, or undefined when not given. */
@@ -27,6 +33,24 @@ export function integer(flags: string, summary: string): Option<number | undefin
       if (value === undefined) return undefined;
       if (/^\d{1,15}$/.test(value)) return Number(value);
       throw new Failure('invalid_input', `${flags} needs a whole number; "${value}" is none.`);
+    },
+  };
+}
+
+/** `duration('--lifetime <duration>', '...')`: seconds of `90s`, `15m`, `7d`, or undefined when not given. */
+export function duration(flags: string, summary: string): Option<number | undefined> {
+  return {
+    flags,
+    summary,
+    repeatable: false,
+    read: (typed) => {
+      const value = last(typed);
+      if (value === undefined) return undefined;
+      const milliseconds = parseDuration(value);
+      if (milliseconds !== undefined && milliseconds % 1000 === 0) return milliseconds / 1000;
+      throw new Failure('invalid_input', `${flags} does not know "${value}".`, {
+        hint: 'Write a duration in whole seconds such as 90s, 15m, 12h or 7d.',
+      });
     },
   };
 }

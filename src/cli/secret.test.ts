@@ -17,18 +17,18 @@ function keyboard(typed: string, { terminal }: { readonly terminal: boolean }) {
 
 test('a terminal is asked without echo, twice for a new secret', async () => {
   const { keys, shown } = keyboard('correct horse\ncorrect horse\n', { terminal: true });
-  expect(await readSecret(keys, 'Password', true)).toBe('correct horse');
+  expect(await readSecret(keys, 'Password', { confirm: true })).toBe('correct horse');
   expect(shown.join('')).toBe('Password: \nPassword again: \n');
 });
 
 test('two entries that differ are refused', async () => {
   const { keys } = keyboard('correct horse\ncorrect house\n', { terminal: true });
-  await expect(readSecret(keys, 'Password', true)).rejects.toThrow('The two entries differ.');
+  await expect(readSecret(keys, 'Password', { confirm: true })).rejects.toThrow('The two entries differ.');
 });
 
 test('Ctrl-C at the prompt interrupts', async () => {
   const { keys } = keyboard('\u0003', { terminal: true });
-  await expect(readSecret(keys, 'Password', false)).rejects.toMatchObject({ code: 'interrupted' });
+  await expect(readSecret(keys, 'Password')).rejects.toMatchObject({ code: 'interrupted' });
 });
 
 test.each([
@@ -38,11 +38,19 @@ test.each([
   ['line\n\n', 'line\n'],
 ])('a pipe with %j holds %j', async (piped, secret) => {
   const { keys, shown } = keyboard(piped, { terminal: false });
-  expect(await readSecret(keys, 'Password', true)).toBe(secret);
+  expect(await readSecret(keys, 'Password', { confirm: true })).toBe(secret);
+  expect(shown).toEqual([]);
+});
+
+test('a terminal that was named as standard input is read to its end, without a prompt', async () => {
+  const { keys, shown } = keyboard('', { terminal: true });
+  keys.stdin.push('correct horse\n');
+  keys.stdin.push(null);
+  expect(await readSecret(keys, 'Password', { confirm: true, stdin: true })).toBe('correct horse');
   expect(shown).toEqual([]);
 });
 
 test.each(['', '\n'])('a pipe with %j holds no secret', async (piped) => {
   const { keys } = keyboard(piped, { terminal: false });
-  await expect(readSecret(keys, 'Password', false)).rejects.toThrow('No password was given.');
+  await expect(readSecret(keys, 'Password')).rejects.toThrow('No password was given.');
 });

@@ -8,11 +8,23 @@ export interface Keyboard {
   readonly stderr: NodeJS.WritableStream;
 }
 
+export interface SecretOptions {
+  /** A person types it twice. */
+  readonly confirm?: boolean;
+  /** It comes on standard input, also where that is a terminal. */
+  readonly stdin?: boolean;
+}
+
 /** A secret from the terminal without echo, or from standard input where that is no terminal. Never empty. */
-export async function readSecret(keyboard: Keyboard, label: string, confirm: boolean): Promise<string> {
-  const secret = keyboard.stdin.isTTY
-    ? await fromPerson(keyboard, label, confirm)
-    : await fromPipe(keyboard.stdin);
+export async function readSecret(
+  keyboard: Keyboard,
+  label: string,
+  { confirm = false, stdin = false }: SecretOptions = {},
+): Promise<string> {
+  const secret =
+    keyboard.stdin.isTTY && !stdin
+      ? await fromPerson(keyboard, label, confirm)
+      : await fromPipe(keyboard.stdin);
   if (secret !== '') return secret;
   throw new Failure('invalid_input', `No ${label.toLowerCase()} was given.`, {
     hint: 'Type it at the prompt, or send it on standard input.',

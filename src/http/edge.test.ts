@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { Failure } from '../kernel/errors.ts';
 import { json, type Route } from './exchange.ts';
 import { OAuthError } from './oauth-error.ts';
-import { BODY_LIMIT, FORM, route, serve, throwing } from './testing.ts';
+import { BODY_LIMIT, FORM, route, serve, throwing } from './serve.test-kit.ts';
 
 describe('an error', () => {
   it('of OAuth has exactly error and error_description, its status and headers', async () => {

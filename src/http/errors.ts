@@ -53,11 +53,15 @@ export function headersOf(failure: Failure): Readonly<Record<string, string>> {
   return { ...own, 'retry-after': String(Math.max(1, Math.ceil(failure.retryAfter ?? RETRY_AFTER))) };
 }
 
-/** `{error, error_description}` (RFC 6749 section 5.2). */
-export function oauthErrorResponse(failure: Failure): Outgoing {
+/** What OAuth says of a failure, at whatever place (RFC 6749 sections 4.1.2.1 and 5.2). */
+export function describeOAuthError(failure: Failure): { error: OAuthErrorCode; error_description: string } {
   const error = failure instanceof OAuthError ? failure.error : OUTCOMES[failure.code][1];
-  const description = descriptionOf(publicParts(failure));
-  return json(statusOf(failure), { error, error_description: description }, headersOf(failure));
+  return { error, error_description: descriptionOf(publicParts(failure)) };
+}
+
+/** The response that says it as JSON (RFC 6749 section 5.2). */
+export function oauthErrorResponse(failure: Failure): Outgoing {
+  return json(statusOf(failure), describeOAuthError(failure), headersOf(failure));
 }
 
 /** Problem details (RFC 9457); `request` is what an operator searches the log for. */

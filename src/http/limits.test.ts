@@ -45,6 +45,9 @@ describe('the rate limiter', () => {
     expect(refusal('2001:db8:0:2::1')).toBeUndefined();
     expect(refusal('::1')).toBeUndefined();
     expect(refusal('::2')?.code).toBe('rate_limited');
+    expect(refusal('2001:0DB8::0001:0:0:0:3')?.code).toBe('rate_limited');
+    expect(refusal('::ffff:192.0.2.1')?.code).toBe('rate_limited');
+    expect(refusal('::ffff:192.0.2.3')).toBeUndefined();
   });
 
   it('keeps its memory bounded, and forgets the resting sources first', () => {

@@ -1,6 +1,6 @@
-import { isIPv6 } from 'node:net';
 import type { Clock } from '../kernel/clock.ts';
 import { Failure } from '../kernel/errors.ts';
+import { sourceNetwork } from '../kernel/network.ts';
 
 export interface RateLimit {
   readonly requestsPerSecond: number;
@@ -29,7 +29,7 @@ export class RateLimiter {
 
   /** Counts one request of a client's address; throws Failure `rate_limited` when it has come too often. */
   take(source: string): void {
-    const bucket = this.#filled(rateKey(source));
+    const bucket = this.#filled(sourceNetwork(source));
     if (bucket.tokens < 1) throw this.#refusal(bucket);
     bucket.tokens -= 1;
   }
@@ -74,14 +74,4 @@ export class RateLimiter {
       retryAfter,
     });
   }
-}
-
-/** One subscriber usually holds a whole IPv6 /64, so that is what is counted. */
-function rateKey(source: string): string {
-  if (!isIPv6(source)) return source;
-  const [head = '', tail] = source.split('::');
-  const groups = head === '' ? [] : head.split(':');
-  const rest = tail ? tail.split(':') : [];
-  while (tail !== undefined && groups.length + rest.length < 8) groups.push('0');
-  return `${[...groups, ...rest].slice(0, 4).join(':')}::/64`;
 }

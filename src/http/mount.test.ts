@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { html, json, redirect } from './exchange.ts';
 import { RateLimiter } from './limits.ts';
 import { mount } from './mount.ts';
-import { FORM, recorder, route, serve, throwing } from './testing.ts';
+import { FORM, recorder, route, serve, throwing } from './serve.test-kit.ts';
 
 describe('a mounted route', () => {
   it('gets the request as a value', async () => {

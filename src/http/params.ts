@@ -26,10 +26,6 @@ export class Params {
     return this.get(name) !== undefined;
   }
 
-  names(): readonly string[] {
-    return [...this.#values.keys()];
-  }
-
   /** The first name outside `allowed` that was sent more than once (RFC 6749 section 3.1 forbids it). */
   repeated(allowed: readonly string[] = []): string | undefined {
     for (const [name, values] of this.#values) if (values.length > 1 && !allowed.includes(name)) return name;

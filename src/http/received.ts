@@ -10,6 +10,9 @@ import { noParams, type Params } from './params.ts';
 
 const NO_PARAMS: Incoming['params'] = {};
 
+/** Far deeper than anything we read. What is deeper still could be parsed, but not written again. */
+const MAX_DEPTH = 32;
+
 /** A request as Fastify received it. What few handlers ask for is only worked out when they do. */
 export class Received implements Incoming {
   readonly id: string;
@@ -100,11 +103,24 @@ function readJson(contentType: string, bytes: Buffer): unknown {
   const text = fromUtf8(bytes);
   if (text === undefined) throw new Failure('invalid_input', 'The body is not UTF-8.');
   if (text.includes('\\u0000')) throw new Failure('invalid_input', 'The body contains the character U+0000.');
+  const value = parsed(text);
+  if (isDeeperThan(MAX_DEPTH, value)) {
+    throw new Failure('invalid_input', `The body has more than ${MAX_DEPTH} levels of lists and objects.`);
+  }
+  return value;
+}
+
+function parsed(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch (cause) {
     throw new Failure('invalid_input', 'The body is not JSON.', { cause });
   }
+}
+
+function isDeeperThan(levels: number, value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return levels === 0 || Object.values(value).some((member) => isDeeperThan(levels - 1, member));
 }
 
 function wrongType(wanted: string, got: string): HttpFailure {

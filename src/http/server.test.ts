@@ -22,7 +22,7 @@ const echo: Route = {
   path: '/echo',
   kind: 'oauth',
   body: 'form',
-  handle: ({ source, path, form }) => json(200, { source, path, names: form.names() }),
+  handle: ({ source, path }) => json(200, { source, path }),
 };
 
 async function listen(routes: readonly Route[], options: Partial<ServerOptions> = {}) {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Lockout } from '../../src/identity/lockout.ts';
 import { describeEngines } from '../setup/engines.ts';
 import { type AdminFixture, startAdmin } from './fixture.ts';
 
@@ -77,6 +78,16 @@ describeEngines('over TCP the admin API wants its key', (engine) => {
     expect((await admin.callOverTcp('GET', '/admin/status', undefined, bearer(key))).status).toBe(200);
   });
 
+  test('nobody locks it by guessing passwords on the sign-in page, whatever the user name', async () => {
+    const options = { limit: 5, window: 600_000, lockout: 900_000 };
+    const signInPage = new Lockout({ store: admin.store.loginFailures, clock: admin.clock, options });
+    for (const name of ['admin api', 'admin', 'admin:api', 'api'])
+      for (let i = 0; i < options.limit; i++) await signInPage.count(name, '127.0.0.1');
+    expect(await signInPage.lockedFor('admin api', '127.0.0.1')).toBeGreaterThan(0);
+    expect((await admin.callOverTcp('GET', '/admin/status', undefined, bearer(key))).status).toBe(200);
+    admin.clock.time += 16 * 60_000;
+  });
+
   test('after too many wrong keys even the right one waits, but not on the machine itself', async () => {
     for (let i = 0; i < 5; i++)
       await admin.callOverTcp('GET', '/admin/status', undefined, bearer(`wrong-${i}`));
@@ -100,7 +111,8 @@ describeEngines('a configured API key', (engine) => {
     expect(await admin.apiKey.makeFirst()).toBeUndefined();
     const call = (key: string) => admin.callOverTcp('GET', '/admin/status', undefined, bearer(key));
     expect((await call('configured-key-0123456789')).status).toBe(200);
-    expect((await call('configured-key-012345678')).status).toBe(401);
+    for (const wrong of ['c', 'configured-key-012345678', 'configured-key-9876543210', 'x'.repeat(4096)])
+      expect((await call(wrong)).status).toBe(401);
     const rotation = await admin.call('POST', '/admin/api-key/rotate');
     expect(rotation.status).toBe(409);
     expect(rotation.body).toMatchObject({ code: 'refused', hint: expect.stringContaining('admin.api_key') });

@@ -18,6 +18,8 @@ import { silentLog } from '../../src/kernel/log.ts';
 import { systemRandom } from '../../src/kernel/random.ts';
 import { openKeyfile } from '../../src/keys/keyfile.ts';
 import { openKeyring } from '../../src/keys/keyring.ts';
+import { Clients } from '../../src/registry/clients.ts';
+import { Resources } from '../../src/registry/resources.ts';
 import type { Store } from '../../src/store/store.ts';
 import { type Engine, type FreshStorage, freshStorage } from '../setup/engines.ts';
 
@@ -71,7 +73,7 @@ export async function startAdmin(
   await migrateSchema(choice, { clock, random });
   const store = await openStore(choice, silentLog);
   const ids = makeIds(clock, random);
-  const hasher = new PasswordHasher({ memory: 1024, passes: 1 });
+  const hasher = new PasswordHasher({ memory: 1024, passes: 1, parallelism: 1, concurrency: 2 });
   const users = new Users({ store: store.users, hasher, clock, ids });
   const lifetimes = { idle: 3_600_000, absolute: 86_400_000 };
   const sessions = new Sessions({ store: store.sessions, clock, random, ids, lifetimes });
@@ -79,9 +81,7 @@ export async function startAdmin(
     store: store.keys,
     keyStore: await openKeyfile({ folder: keys, clock, log: silentLog }),
     algorithm: 'ES256',
-    jwksMaxAge: 300,
-    longestLifetime: 900,
-    clockSkew: 30,
+    timing: { jwksMaxAge: 300_000, longestLifetime: 900_000, clockSkew: 30_000 },
     clock,
     log: silentLog,
     installationIsNew: true,
@@ -94,12 +94,18 @@ export async function startAdmin(
   });
   const routes = adminRoutes({
     store,
+    clients: new Clients(store.clients),
+    resources: new Resources(store.resources),
     users,
     sessions,
     keyring,
     audit: new AuditTrail({ store: store.audit, clock, log: silentLog }),
     apiKey,
-    lockout: new Lockout({ store: store.loginFailures, clock, options: { limit: 5 } }),
+    lockout: new Lockout({
+      store: store.loginFailures,
+      clock,
+      options: { limit: 5, window: 600_000, lockout: 900_000 },
+    }),
     clock,
     random,
     ids,

@@ -84,14 +84,22 @@ describeEngines('the admin API', (engine) => {
     const { status, body } = await admin.call('POST', '/admin/initial-access-tokens', {
       note: 'CI',
       uses: 3,
+      scope: 'read write read',
     });
     expect(status).toBe(201);
-    expect(body).toMatchObject({ note: 'CI', uses_left: 3, expires_at: admin.clock.time + 86_400_000 });
+    expect(body).toMatchObject({
+      note: 'CI',
+      scope: 'read write',
+      uses_left: 3,
+      expires_at: admin.clock.time + 86_400_000,
+    });
     const token_hash = sha256(body.initial_access_token);
     const stored = await admin.store.registrations.findInitialToken({ token_hash, now: admin.clock.time });
-    expect(stored).toMatchObject({ id: body.id, uses_left: 3 });
+    expect(stored).toMatchObject({ id: body.id, scope: 'read write', uses_left: 3 });
+    expect((await admin.events()).at(-1)?.action).toBe('initial_access_token.created');
     const plain = await admin.call('POST', '/admin/initial-access-tokens');
-    expect(plain.body.uses_left).toBe(1);
+    expect(plain.body).toMatchObject({ uses_left: 1, scope: '' });
+    expect((await admin.call('POST', '/admin/initial-access-tokens', { scope: 'a  b' })).status).toBe(400);
     expect((await admin.call('POST', '/admin/initial-access-tokens', { uses: 0 })).status).toBe(400);
   });
 
@@ -122,6 +130,8 @@ describeEngines('the admin API', (engine) => {
       after = body.next;
     }
     expect(seen.map(({ sequence }) => sequence)).toEqual(seen.map((_, index) => index + 1));
+    const whole = await admin.call('GET', `/admin/audit?limit=${seen.length}`);
+    expect(whole.body, 'a full last page is the last').toMatchObject({ items: seen, next: null });
     expect(seen.at(-1)).toMatchObject({
       action: 'client.created',
       client_id: 'audited',

@@ -112,6 +112,8 @@ describeEngines('the administrative commands', (engine) => {
     expect((await run('admin user create nobody --password-stdin', { stdin: 'short' })).code).toBe(2);
     expect((await run('admin user create nobody --no-password')).code).toBe(0);
     expect((await run('admin user set-password nobody', { stdin: ' long enough \n' })).code).toBe(0);
+    const piped = { stdin: 'long enough too\n', terminal: true };
+    expect((await run('admin user set-password nobody --password-stdin', piped)).code).toBe(0);
     expect((await run('admin user create x --no-password --password-stdin', { stdin: 'x' })).code).toBe(2);
   });
 
@@ -251,7 +253,9 @@ describeEngines('the administrative commands', (engine) => {
     expect(key.out).toMatch(/key {2}[A-Za-z0-9_-]{43}\n/);
     expect(key.out).toContain('shown this once');
     const token = (await run('admin initial-access-token create --uses 2 --lifetime 7d --json')).json();
-    expect(token).toMatchObject({ uses_left: 2, note: '' });
+    expect(token).toMatchObject({ uses_left: 2, note: '', scope: '' });
+    const vouching = await run('admin initial-access-token create --scope notes:read');
+    expect(vouching.out).toMatch(/scope {2,}notes:read\n/);
     expect((await run('admin initial-access-token create --unlimited --json')).json().uses_left).toBeNull();
     expect((await run('admin initial-access-token create --unlimited --uses 2')).code).toBe(2);
     expect((await run('admin initial-access-token create --lifetime soon')).code).toBe(2);

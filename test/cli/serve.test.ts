@@ -1,7 +1,8 @@
 // A server from outside: first and second start, readiness, signals, the lock, the socket, what happens when parts are missing.
 
+import { once } from 'node:events';
 import { access, mkdir, readdir, readFile, rename, stat } from 'node:fs/promises';
-import { connect } from 'node:net';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it, test } from 'vitest';
@@ -19,6 +20,15 @@ const anyEngine = engines[0]!;
 async function answerOf(url: string): Promise<{ status: number; body: Record<string, unknown> }> {
   const response = await fetch(url);
   return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address() as AddressInfo;
+  probe.close();
+  await once(probe, 'close');
+  return port;
 }
 
 /** Opens a request that the server has begun to read but cannot answer yet; `finish` sends the rest. */
@@ -243,7 +253,8 @@ it.skipIf(!postgres)(
   'without leave to migrate it is alive, names what is missing, and begins once somebody has migrated (needs the postgres engine)',
   async () => {
     await using storage = await freshStorage(postgres!);
-    const env = { AUTHSERVER_STORAGE_AUTO_MIGRATE: 'false', AUTHSERVER_SERVER_ADDRESS: ':0' };
+    const port = await freePort();
+    const env = { AUTHSERVER_STORAGE_AUTO_MIGRATE: 'false', AUTHSERVER_SERVER_ADDRESS: `:${port}` };
     await using server = await TestServer.prepare({ storage, env });
     const refused = await server.cli(['admin', 'user', 'list']);
     expect(refused.code).toBe(3);
@@ -251,6 +262,18 @@ it.skipIf(!postgres)(
 
     const started = server.start();
     await expect.poll(() => server.log, { timeout: 10_000 }).toContain('lacks schema steps: 1 (foundation)');
+    const url = `http://127.0.0.1:${port}`;
+    const alive = async () => (await fetch(`${url}/livez`).catch(() => undefined))?.status;
+    await expect.poll(alive, { timeout: 10_000 }).toBe(200);
+    expect((await answerOf(`${url}/health`)).body).toMatchObject({ status: 'ok', database: 'ok' });
+    const waiting = await answerOf(`${url}/ready`);
+    expect(waiting.status).toBe(503);
+    expect(waiting.body).toMatchObject({
+      checks: {
+        database: { ok: true },
+        schema: { ok: false, problem: expect.stringContaining('1 (foundation)') },
+      },
+    });
     expect((await server.cli(['migrate'])).code).toBe(0);
     await started;
     expect((await answerOf(`${server.url}/ready`)).status).toBe(200);

@@ -1,3 +1,4 @@
+import { staysOnThisMachine } from '../../kernel/loopback.ts';
 import type { Config } from './tree.ts';
 
 /** A rule that no key can hold alone. It runs only when the keys it is about are well formed. */
@@ -91,7 +92,7 @@ function issuerFault(issuer: string): { readonly problem: string; readonly hint:
   const url = new URL(issuer);
   if (url.protocol !== 'https:' && url.protocol !== 'http:')
     return { problem: 'must begin with https://', hint };
-  if (url.protocol === 'http:' && !isLoopback(url.hostname)) {
+  if (url.protocol === 'http:' && !staysOnThisMachine(url.hostname)) {
     return { problem: 'must be https, because its host is not this machine', hint };
   }
   if (issuer.endsWith('/')) return { problem: 'must not end with a slash', hint };
@@ -101,15 +102,6 @@ function issuerFault(issuer: string): { readonly problem: string; readonly hint:
   const normal = url.href.replace(/\/$/, '');
   if (normal !== issuer) return { problem: 'must be written in its normal form', hint: `That is ${normal}.` };
   return undefined;
-}
-
-function isLoopback(hostname: string): boolean {
-  return (
-    hostname === 'localhost' ||
-    hostname.endsWith('.localhost') ||
-    hostname === '[::1]' ||
-    /^127(\.\d{1,3}){3}$/.test(hostname)
-  );
 }
 
 function isOrigin(text: string): boolean {

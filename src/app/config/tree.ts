@@ -140,21 +140,24 @@ export const tree = section('', {
     ),
   }),
 
-  password: section('How passwords are hashed (Argon2id) and what is asked of them.', {
+  password: section('How passwords are hashed (Argon2id).', {
     memory: size({ min: '8MiB', max: '4GiB' }, { text: 'Memory of one hash.', default: '19MiB' }),
     passes: integer({ min: 1, max: 100 }, { text: 'Passes over that memory.', default: 2 }),
     parallelism: integer({ min: 1, max: 64 }, { text: 'Lanes of one hash.', default: 1 }),
     max_concurrent_hashes: integer(
       { min: 1, max: 256 },
       {
-        text: 'Hashes computed at once; the others wait, so that sign-ins cannot take all memory.',
+        text: 'Hashes computed at once; the others wait, so that sign-ins cannot take all memory. Each holds one of the four threads that files, DNS and RS256 signatures need too.',
         default: 2,
       },
     ),
   }),
 
   rate_limit: section('Limits for each source address, and for guessing passwords.', {
-    enabled: truth({ text: 'Whether requests are counted at all.', default: true }),
+    enabled: truth({
+      text: 'Whether requests are counted at all. Failed sign-ins are counted whatever this says; `auth_fail_max` switches that off.',
+      default: true,
+    }),
     requests_per_second: integer(
       { min: 1, max: 1_000_000 },
       { text: 'Requests a second that one source may keep up.', default: 100 },
@@ -166,7 +169,7 @@ export const tree = section('', {
     auth_fail_max: integer(
       { min: 0, max: 100_000 },
       {
-        text: 'Failed sign-ins to one account from one source before both wait; 0 for no limit.',
+        text: 'Failed sign-ins to one account from one source before both wait; 0 for no limit, however often anybody guesses.',
         default: 10,
       },
     ),
@@ -213,7 +216,7 @@ export const tree = section('', {
     refresh_retry_window: duration(
       { min: '0', max: '5m' },
       {
-        text: 'How long a client that lost an answer may repeat a refresh and get the same successor; after it, a repeat is reuse and ends the sign-in. 0 for never.',
+        text: 'How long a client that lost an answer may repeat a refresh and get the same successor; after it, a repeat is reuse and ends the grant, with all tokens that came from it. 0 for never.',
         default: '10s',
       },
     ),
@@ -229,7 +232,7 @@ export const tree = section('', {
       default: 'admin_only',
     }),
     approved_redirects: list({
-      text: 'Redirect URIs that may be registered in the mode `approved_redirects`.',
+      text: 'Redirect URIs that may be registered in the mode `approved_redirects`, as `redirect_uris` and as `post_logout_redirect_uris`.',
       default: [],
       example: 'https://app.example.com/callback',
     }),

@@ -12,7 +12,7 @@ interface Row {
 
 const columns: readonly Column<Row>[] = [
   { title: 'Name', text: ({ name }) => name },
-  { title: 'Size', align: 'right', text: ({ size }) => String(size) },
+  { title: 'Size', text: ({ size }) => String(size) },
 ];
 const rows: readonly Row[] = [
   { name: 'a', size: 5 },
@@ -34,7 +34,7 @@ const coloured = (out: PassThrough, err: PassThrough) => textPrinter(out, err, {
 
 test('a list is an aligned table for people and an object for programs', () => {
   const use = (printer: Printer) => printer.list(rows, columns, 'None.');
-  expect(written(plain, use).out).toBe('NAME    SIZE\na          5\nlonger  1000\n');
+  expect(written(plain, use).out).toBe('NAME    SIZE\na       5\nlonger  1000\n');
   expect(JSON.parse(written(jsonPrinter, use).out)).toEqual({ items: rows });
   expect(written(plain, (printer) => printer.list([], columns, 'None.')).out).toBe('None.\n');
 });

@@ -3,7 +3,6 @@ import type { Failure } from '../../kernel/errors.ts';
 /** A column of a list, or a labelled line of a record, as people read it. */
 export interface Column<Row> {
   readonly title: string;
-  readonly align?: 'left' | 'right';
   text(row: Row): string;
 }
 
@@ -22,6 +21,15 @@ export interface Printer {
   next(sentence: string, commandLine?: string): void;
   /** What went wrong, why, and what to do next. */
   failure(failure: Failure): void;
+}
+
+export function column<Row>(title: string, text: (row: Row) => string): Column<Row> {
+  return { title, text };
+}
+
+/** An optional value as people read it. */
+export function orDash(value: string | null | undefined): string {
+  return value || '-';
 }
 
 /** `2026-03-01 12:30:05Z`: a moment as people read it; `-` for none. */

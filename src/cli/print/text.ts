@@ -45,7 +45,7 @@ export function textPrinter(
 }
 
 /** The head and one line a row, columns two spaces apart. */
-export function alignedTable<Row>(rows: readonly Row[], columns: readonly Column<Row>[]): readonly string[] {
+function alignedTable<Row>(rows: readonly Row[], columns: readonly Column<Row>[]): readonly string[] {
   const cells = [
     columns.map((column) => column.title.toUpperCase()),
     ...rows.map((row) => columns.map((column) => column.text(row))),
@@ -53,10 +53,7 @@ export function alignedTable<Row>(rows: readonly Row[], columns: readonly Column
   const widths = columns.map((_, index) => Math.max(...cells.map((line) => line[index]?.length ?? 0)));
   return cells.map((line) =>
     line
-      .map((cell, index) => {
-        const width = widths[index] ?? 0;
-        return columns[index]?.align === 'right' ? cell.padStart(width) : cell.padEnd(width);
-      })
+      .map((cell, index) => cell.padEnd(widths[index] ?? 0))
       .join('  ')
       .trimEnd(),
   );
