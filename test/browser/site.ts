@@ -3,12 +3,13 @@
 
 import type { FastifyInstance } from 'fastify';
 import { migrateSchema, openStore, type StorageChoice } from '../../src/app/open-store.ts';
+import type { AuditEntry } from '../../src/audit/trail.ts';
 import { paths } from '../../src/flow/paths.ts';
+import type { PostLogout } from '../../src/flow/post-logout.ts';
 import { type AuthorizationRequest, AuthorizationRequests } from '../../src/flow/requests.ts';
 import { type Incoming, type Outgoing, type Route, redirect } from '../../src/http/exchange.ts';
 import { mount } from '../../src/http/mount.ts';
 import { makeServer } from '../../src/http/server.ts';
-import type { IdentityEvent } from '../../src/identity/events.ts';
 import { Lockout } from '../../src/identity/lockout.ts';
 import { PasswordHasher } from '../../src/identity/passwords.ts';
 import { Sessions } from '../../src/identity/sessions.ts';
@@ -19,7 +20,6 @@ import { silentLog } from '../../src/kernel/log.ts';
 import { systemRandom } from '../../src/kernel/random.ts';
 import { type Client, Clients, writeClient } from '../../src/registry/clients.ts';
 import { type Resource, Resources, writeResource } from '../../src/registry/resources.ts';
-import type { PostLogout } from '../../src/signin/dependencies.ts';
 import { makeErrorPage } from '../../src/signin/error.ts';
 import { Pages } from '../../src/signin/pages.ts';
 import { signinRoutes } from '../../src/signin/routes.ts';
@@ -29,6 +29,10 @@ import { type Engine, freshStorage } from '../setup/engines.ts';
 export const PREFIX = '/auth';
 export const PASSWORD = 'correct horse battery staple';
 export const NOTES_API = 'https://notes.example/api';
+
+/** Password hashing that costs next to nothing. */
+export const HASHING = { memory: 64, passes: 1, parallelism: 1, concurrency: 2 };
+export const LOCKOUT = { limit: 10, window: 10 * 60_000, lockout: 15 * 60_000 };
 
 /** A clock that stands at the real time until a test moves it. */
 export class MovableClock {
@@ -49,7 +53,7 @@ export interface Site extends AsyncDisposable {
   readonly sessions: Sessions;
   readonly hasher: PasswordHasher;
   readonly requests: AuthorizationRequests;
-  readonly events: readonly IdentityEvent[];
+  readonly events: readonly AuditEntry[];
   /** Handles that signing out may follow. */
   readonly postLogouts: Map<string, PostLogout>;
 }
@@ -68,15 +72,15 @@ export async function openSite(engine: Engine): Promise<Site> {
   const ids = makeIds(clock, random);
   await migrateSchema(storage, { clock, random });
   const store = await openStore(storage, silentLog);
-  const events: IdentityEvent[] = [];
-  const record = async (event: IdentityEvent) => void events.push(event);
+  const events: AuditEntry[] = [];
+  const record = async (event: AuditEntry) => void events.push(event);
   const postLogouts = new Map<string, PostLogout>();
 
-  const hasher = new PasswordHasher({ memory: 64, passes: 1 });
+  const hasher = new PasswordHasher(HASHING);
   const users = new Users({ store: store.users, hasher, clock, ids });
   const lifetimes = { idle: 3_600_000, absolute: 86_400_000 };
   const sessions = new Sessions({ store: store.sessions, clock, random, ids, lifetimes });
-  const lockout = new Lockout({ store: store.loginFailures, clock });
+  const lockout = new Lockout({ store: store.loginFailures, clock, options: LOCKOUT });
   const signIn = new PasswordSignIn({ users, hasher, lockout, sessions, record, log: silentLog });
   const requests = new AuthorizationRequests({ store: store.requests, clock, random });
   const pages = new Pages({ prefix: PREFIX, productName: 'Example ID' });
@@ -93,7 +97,7 @@ export async function openSite(engine: Engine): Promise<Site> {
     consents: store.consents,
     families: store.families,
     resolvePostLogout: async (handle) => postLogouts.get(handle),
-    record,
+    audit: { record },
     clock,
     random,
   });

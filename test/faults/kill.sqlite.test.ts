@@ -1,0 +1,3 @@
+import { provesKills } from './kills.ts';
+
+provesKills({ name: 'sqlite' });
