@@ -1,3 +1,4 @@
+import { bearerCredentials } from '../http/bearer.ts';
 import type { Incoming } from '../http/exchange.ts';
 import { OAuthError } from '../http/oauth-error.ts';
 import type { Lockout } from '../identity/lockout.ts';
@@ -5,8 +6,8 @@ import { Failure } from '../kernel/errors.ts';
 import type { AdminApiKey } from './admin-api-key.ts';
 import type { Caller } from './admin-route.ts';
 
-/** Failures are counted under this name; no user can have it, for it has a space. */
-const ACCOUNT = 'admin api';
+/** Failures are counted under this name. No form can send it (U+0000): nobody locks this door from the sign-in page. */
+const ACCOUNT = '\0admin api';
 
 /** Who may: whoever opens the socket in the state directory, which only its owner can, or holds the API key. */
 export class Access {
@@ -22,7 +23,7 @@ export class Access {
   async admit(request: Incoming): Promise<Caller> {
     if (request.via !== 'tcp') return { actor: 'admin:operator', ip: null };
     const { source } = request;
-    const key = bearer(request.headers['authorization']);
+    const key = bearerCredentials(request.headers['authorization']);
     if (key === undefined) throw unauthenticated('The admin API needs its key.');
     const wait = await this.#lockout.lockedFor(ACCOUNT, source);
     if (wait > 0) throw tooMany(wait);
@@ -30,11 +31,6 @@ export class Access {
     await this.#lockout.count(ACCOUNT, source);
     throw unauthenticated('The key of the admin API is wrong.', 'invalid_token');
   }
-}
-
-/** RFC 6750 section 2.1; the scheme's name is case-insensitive (RFC 9110 section 11.1). */
-function bearer(header: string | undefined): string | undefined {
-  return /^bearer +(\S+) *$/i.exec(header ?? '')?.[1];
 }
 
 /** RFC 6750 section 3.1: the challenge has an error code only where a key was sent. */

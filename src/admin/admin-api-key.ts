@@ -8,6 +8,7 @@ const SETTING = 'admin.api_key_sha256';
 
 /** The key of the admin API over TCP: the one in the configuration, otherwise one that we made and keep the SHA-256 of. */
 export class AdminApiKey {
+  /** SHA-256 of the key in the configuration. */
   readonly #configured: string | undefined;
   readonly #settings: SettingStore;
   readonly #clock: Clock;
@@ -19,17 +20,16 @@ export class AdminApiKey {
     clock: Clock;
     random: Random;
   }) {
-    this.#configured = parts.configured;
+    this.#configured = parts.configured === undefined ? undefined : sha256(parts.configured);
     this.#settings = parts.settings;
     this.#clock = parts.clock;
     this.#random = parts.random;
   }
 
-  /** Is this the key? Takes the same time for every wrong one. */
+  /** Is this the key? Takes the same time for every wrong one, whatever its length. */
   async matches(key: string): Promise<boolean> {
-    if (this.#configured !== undefined) return equalSecrets(key, this.#configured);
-    const stored = await this.#settings.get({ name: SETTING });
-    return equalSecrets(sha256(key), stored?.value ?? 'there is no key yet');
+    const expected = this.#configured ?? (await this.#settings.get({ name: SETTING }))?.value;
+    return expected !== undefined && equalSecrets(sha256(key), expected);
   }
 
   /** Makes the first key; undefined where there is one already, which nobody can be shown again. */

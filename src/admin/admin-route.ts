@@ -7,7 +7,8 @@ import type { Clock } from '../kernel/clock.ts';
 import type { Ids } from '../kernel/ids.ts';
 import type { Random } from '../kernel/random.ts';
 import type { Keyring } from '../keys/keyring.ts';
-import type { GrantType } from '../registry/clients.ts';
+import type { Clients, GrantType } from '../registry/clients.ts';
+import type { Resources } from '../registry/resources.ts';
 import type { Aggregates } from '../store/store.ts';
 import type { AdminApiKey } from './admin-api-key.ts';
 
@@ -30,6 +31,8 @@ export interface AdminParts {
     Aggregates,
     'clients' | 'resources' | 'registrations' | 'audit' | 'deployment' | 'health'
   >;
+  readonly clients: Clients;
+  readonly resources: Resources;
   readonly users: Users;
   readonly sessions: Sessions;
   readonly keyring: Pick<Keyring, 'state' | 'rotate'>;

@@ -2,7 +2,7 @@ import { json } from '../http/exchange.ts';
 import { Failure } from '../kernel/errors.ts';
 import type { AuditEventRecord } from '../store/records.ts';
 import type { AdminParts, AdminRoute } from './admin-route.ts';
-import { readLimit } from './page.ts';
+import { listPage } from './page.ts';
 
 /** GET /admin/audit: events in the order of the chain, after a sequence number. */
 export function auditRoutes({ store }: AdminParts): AdminRoute[] {
@@ -12,13 +12,13 @@ export function auditRoutes({ store }: AdminParts): AdminRoute[] {
       path: '/admin/audit',
       body: 'none',
       async handle({ query }) {
-        const limit = readLimit(query);
-        const events = await store.audit.list({ after: readSequence(query.get('after')), limit });
-        const last = events.at(-1);
-        return json(200, {
-          items: events.map(showEvent),
-          next: last && events.length === limit ? last.sequence : null,
+        const page = await listPage(query, {
+          after: readSequence(query.get('after')),
+          read: (page) => store.audit.list(page),
+          cursorOf: ({ sequence }) => sequence,
+          show: showEvent,
         });
+        return json(200, page);
       },
     },
   ];

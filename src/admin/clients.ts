@@ -4,12 +4,13 @@ import { readBody } from '../http/json-body.ts';
 import type { Params } from '../http/params.ts';
 import { Failure } from '../kernel/errors.ts';
 import { randomToken } from '../kernel/random.ts';
-import { type Client, Clients, readClient, writeClient } from '../registry/clients.ts';
+import { type Client, type Clients, readClient, writeClient } from '../registry/clients.ts';
 import { checkMetadata, type MetadataPolicy, showMetadata } from '../registry/metadata.ts';
-import { newClient, secretRecord, usesSecret } from '../registry/new-client.ts';
+import { changedClient, newClient, secretRecord, usesSecret } from '../registry/new-client.ts';
+import type { ClientRecord } from '../store/records.ts';
 import type { AdminParts, AdminRoute, Caller } from './admin-route.ts';
 import { clientKindNames, clientKinds } from './client-kinds.ts';
-import { ifAbsent, listPage } from './page.ts';
+import { byId, ifAbsent, listPage } from './page.ts';
 
 const DAY = 86_400;
 
@@ -95,15 +96,18 @@ class ClientApi {
 
   constructor(parts: AdminParts) {
     this.#parts = parts;
-    this.#clients = new Clients(parts.store.clients);
+    this.#clients = parts.clients;
     this.#policy = { by: 'administrator', grantTypes: parts.grantTypes };
   }
 
   async list(query: Params): Promise<Outgoing> {
     const { clients } = this.#parts.store;
-    const read = async (page: { after: string; limit: number }) =>
-      (await clients.list(page)).map((record) => readClient(record));
-    return json(200, await listPage(query, read, showSummary));
+    const page = await listPage(query, {
+      ...byId(query),
+      read: (page) => clients.list(page),
+      show: (record: ClientRecord) => showSummary(readClient(record)),
+    });
+    return json(200, page);
   }
 
   async create(body: unknown, caller: Caller): Promise<Outgoing> {
@@ -146,16 +150,12 @@ class ClientApi {
     const former = await this.#known(id);
     const changes = readBody(z.looseObject({}), body);
     const metadata = checkMetadata({ ...metadataBefore(former, changes), ...changes }, this.#policy);
-    const { clock, audit } = this.#parts;
-    const client: Client = {
-      ...former,
-      ...metadata,
-      name: metadata.name || former.id,
-      updated_at: clock.now(),
-    };
+    const { store, clock, audit } = this.#parts;
+    const client = changedClient(former, metadata, 'administrator', clock.now());
     // The secret first: if the second step fails, there is one too many and not one too few.
     const secret = usesSecret(client) && !usesSecret(former) ? await this.#giveSecret(former.id) : undefined;
-    await this.#write(client);
+    const { outcome } = await store.clients.update({ client: writeClient(client) });
+    if (outcome === 'unknown') throw unknown(client.id);
     const detail = { changed: Object.keys(changes) };
     await audit.record({ action: 'client.updated', ...caller, client_id: former.id, detail });
     return json(200, { ...showClient(await this.#known(former.id)), client_secret: secret });
@@ -184,12 +184,13 @@ class ClientApi {
     return json(201, given === undefined ? { ...shown, client_secret: secret } : shown);
   }
 
-  async setStatus(id: string | undefined, status: Client['status'], caller: Caller): Promise<Outgoing> {
-    const client = await this.#known(id);
-    await this.#write({ ...client, status, updated_at: this.#parts.clock.now() });
+  async setStatus(id = '', status: Client['status'], caller: Caller): Promise<Outgoing> {
+    const { store, clock, audit } = this.#parts;
+    const { outcome } = await store.clients.setStatus({ id, status, now: clock.now() });
+    if (outcome === 'unknown') throw unknown(id);
     const action = status === 'disabled' ? 'client.disabled' : 'client.enabled';
-    await this.#parts.audit.record({ action, ...caller, client_id: client.id });
-    return this.show(client.id);
+    await audit.record({ action, ...caller, client_id: id });
+    return this.show(id);
   }
 
   async #giveSecret(clientId: string, given?: string, overlap = 0): Promise<string> {
@@ -202,11 +203,6 @@ class ClientApi {
     });
     if (outcome === 'unknown') throw unknown(clientId);
     return secret;
-  }
-
-  async #write(client: Client): Promise<void> {
-    const { outcome } = await this.#parts.store.clients.update({ client: writeClient(client) });
-    if (outcome === 'unknown') throw unknown(client.id);
   }
 
   async #known(id = ''): Promise<Client> {

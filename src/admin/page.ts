@@ -6,7 +6,7 @@ const DEFAULT_LIMIT = 50;
 const LARGEST_LIMIT = 500;
 
 /** `?limit=`: how many entries of a list to answer. */
-export function readLimit(query: Params): number {
+function readLimit(query: Params): number {
   const text = query.get('limit');
   if (text === undefined) return DEFAULT_LIMIT;
   const limit = Number(text);
@@ -17,23 +17,36 @@ export function readLimit(query: Params): number {
   );
 }
 
-/** One page of a list in id order; `next` goes into `?after=` for the following page, null on the last. */
-export interface Listed<Item> {
+/** One page of a list; `next` goes into `?after=` for the following page, null on the last. */
+interface Listed<Item, Cursor> {
   readonly items: readonly Item[];
-  readonly next: string | null;
+  readonly next: Cursor | null;
+}
+
+/** How a list is read, in the order of its cursors. */
+interface Listing<Row, Item, Cursor> {
+  readonly after: Cursor;
+  read(page: { after: Cursor; limit: number }): Promise<readonly Row[]>;
+  cursorOf(row: Row): Cursor;
+  show(row: Row): Item;
 }
 
 /** Reads one more than asked for, to know whether another page follows. */
-export async function listPage<Row extends { readonly id: string }, Item>(
+export async function listPage<Row, Item, Cursor>(
   query: Params,
-  read: (page: { after: string; limit: number }) => Promise<readonly Row[]>,
-  show: (row: Row) => Item,
-): Promise<Listed<Item>> {
+  { after, read, cursorOf, show }: Listing<Row, Item, Cursor>,
+): Promise<Listed<Item, Cursor>> {
   const limit = readLimit(query);
-  const rows = await read({ after: query.get('after') ?? '', limit: limit + 1 });
-  const items = rows.slice(0, limit);
-  const last = items.at(-1);
-  return { items: items.map(show), next: rows.length > limit && last ? last.id : null };
+  const rows = await read({ after, limit: limit + 1 });
+  const page = rows.slice(0, limit);
+  const last = page.at(-1);
+  const next = rows.length > limit && last !== undefined ? cursorOf(last) : null;
+  return { items: page.map((row) => show(row)), next };
+}
+
+/** The cursors of a list in id order. */
+export function byId(query: Params) {
+  return { after: query.get('after') ?? '', cursorOf: ({ id }: { readonly id: string }) => id };
 }
 
 /** `if_absent: true` on a creation: answer 200 with what is there already instead of failing. */

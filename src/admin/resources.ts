@@ -1,41 +1,20 @@
-import { z } from 'zod';
 import { empty, json, type Outgoing } from '../http/exchange.ts';
 import { readBody } from '../http/json-body.ts';
 import { Failure } from '../kernel/errors.ts';
-import { type Resource, Resources, resourceUriFault, writeResource } from '../registry/resources.ts';
-import { parseScope } from '../registry/scopes.ts';
+import {
+  changedResource,
+  newResource,
+  type Resource,
+  type Resources,
+  resourceChanges,
+  resourceFounding,
+  showResource,
+  writeResource,
+} from '../registry/resources.ts';
 import type { AdminParts, AdminRoute, Caller } from './admin-route.ts';
 import { ifAbsent } from './page.ts';
 
-const scope = z.strictObject({
-  name: z
-    .string()
-    .max(128)
-    .refine((name) => parseScope(name)?.length === 1, 'must be one scope token (RFC 6749 section 3.3)'),
-  description: z.string().max(500).default(''),
-});
-
-const members = {
-  name: z.string().min(1).max(200),
-  scopes: z
-    .array(scope)
-    .max(500)
-    .refine(
-      (scopes) => new Set(scopes.map(({ name }) => name)).size === scopes.length,
-      'must name each scope once',
-    ),
-  access_token_lifetime: z.int().min(1).max(86_400).nullable(),
-};
-
-const newResource = z.strictObject({
-  uri: z
-    .string()
-    .refine((uri) => !resourceUriFault(uri), { error: ({ input }) => resourceUriFault(String(input)) }),
-  if_absent: ifAbsent,
-  ...z.object(members).partial().shape,
-});
-
-const changes = z.strictObject(members).partial();
+const newResourceBody = resourceFounding.extend({ if_absent: ifAbsent });
 
 /** /admin/resources: audiences of access tokens and their scopes. `:resource` is an id or the URI, percent-encoded. */
 export function resourceRoutes(parts: AdminParts): AdminRoute[] {
@@ -71,7 +50,7 @@ class ResourceApi {
 
   constructor(parts: AdminParts) {
     this.#parts = parts;
-    this.#resources = new Resources(parts.store.resources);
+    this.#resources = parts.resources;
   }
 
   async list(): Promise<Outgoing> {
@@ -81,23 +60,9 @@ class ResourceApi {
 
   async create(body: unknown, caller: Caller): Promise<Outgoing> {
     const { store, ids, clock, audit } = this.#parts;
-    const {
-      if_absent,
-      uri,
-      name = uri,
-      scopes = [],
-      access_token_lifetime = null,
-    } = readBody(newResource, body);
-    const now = clock.now();
-    const resource: Resource = {
-      id: ids.next('res'),
-      uri,
-      name,
-      scopes,
-      access_token_lifetime: inMilliseconds(access_token_lifetime),
-      created_at: now,
-      updated_at: now,
-    };
+    const { if_absent, ...said } = readBody(newResourceBody, body);
+    const resource = newResource(said, { id: ids.next('res'), now: clock.now() });
+    const { uri } = resource;
     const { outcome } = await store.resources.create({ resource: writeResource(resource) });
     if (outcome === 'created') {
       await audit.record({ action: 'resource.created', ...caller, detail: { id: resource.id, uri } });
@@ -116,20 +81,15 @@ class ResourceApi {
 
   async update(key: string | undefined, body: unknown, caller: Caller): Promise<Outgoing> {
     const { store, clock, audit } = this.#parts;
-    const { access_token_lifetime: lifetime, ...rest } = readBody(changes, body);
+    const changes = readBody(resourceChanges, body);
     const former = await this.#known(key);
-    const resource: Resource = {
-      ...former,
-      ...rest,
-      access_token_lifetime: lifetime === undefined ? former.access_token_lifetime : inMilliseconds(lifetime),
-      updated_at: clock.now(),
-    };
+    const resource = changedResource(former, changes, clock.now());
     const { outcome } = await store.resources.update({ resource: writeResource(resource) });
     if (outcome === 'unknown') throw unknown(former.id);
     await audit.record({
       action: 'resource.updated',
       ...caller,
-      detail: { id: former.id, changed: Object.keys(body as object) },
+      detail: { id: former.id, changed: Object.keys(changes) },
     });
     return json(200, showResource(resource));
   }
@@ -147,15 +107,6 @@ class ResourceApi {
     if (!resource) throw unknown(key);
     return resource;
   }
-}
-
-function showResource({ access_token_lifetime, ...resource }: Resource) {
-  const seconds = access_token_lifetime === null ? null : access_token_lifetime / 1000;
-  return { ...resource, access_token_lifetime: seconds };
-}
-
-function inMilliseconds(seconds: number | null): number | null {
-  return seconds === null ? null : seconds * 1000;
 }
 
 function unknown(key: string): Failure {

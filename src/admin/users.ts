@@ -5,7 +5,7 @@ import type { Params } from '../http/params.ts';
 import { normaliseLogin, type User } from '../identity/user.ts';
 import { Failure } from '../kernel/errors.ts';
 import type { AdminParts, AdminRoute, Caller } from './admin-route.ts';
-import { ifAbsent, listPage } from './page.ts';
+import { byId, ifAbsent, listPage } from './page.ts';
 
 const claim = z.string().max(2048);
 
@@ -90,14 +90,13 @@ class UserApi {
   }
 
   async list(query: Params): Promise<Outgoing> {
-    return json(
-      200,
-      await listPage(
-        query,
-        (page) => this.#parts.users.list(page),
-        (user) => user,
-      ),
-    );
+    const { users } = this.#parts;
+    const page = await listPage(query, {
+      ...byId(query),
+      read: (page) => users.list(page),
+      show: (user: User) => user,
+    });
+    return json(200, page);
   }
 
   async create(body: unknown, caller: Caller): Promise<Outgoing> {
@@ -170,10 +169,10 @@ class UserApi {
     const { id } = await this.#known(key);
     const ended = await this.#parts.sessions.endAll(id);
     await this.#parts.audit.record({
-      action: 'session.ended',
+      action: 'session.all_ended',
       ...caller,
       user_id: id,
-      detail: { sessions: ended },
+      detail: { ended },
     });
     return json(200, { ended });
   }

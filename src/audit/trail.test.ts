@@ -45,14 +45,14 @@ describeEngines('the audit trail', (engine) => {
       ip: '::1',
       detail: { amr: ['pwd'] },
     });
-    await trail.record({ action: 'key.rotated', actor: 'system' });
+    await trail.record({ action: 'key.published', actor: 'system' });
     expect(await events()).toMatchObject([
       {
         ...{ sequence: 1, at: clock.now(), action: 'user.signed_in', actor: 'user:u1', client_id: 'c1' },
         ...{ user_id: 'u1', ip: '::1', detail_json: '{"amr":["pwd"]}' },
       },
       {
-        ...{ sequence: 2, at: clock.now(), action: 'key.rotated', actor: 'system', client_id: null },
+        ...{ sequence: 2, at: clock.now(), action: 'key.published', actor: 'system', client_id: null },
         ...{ user_id: null, ip: null, detail_json: '{}' },
       },
     ]);

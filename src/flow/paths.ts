@@ -17,3 +17,8 @@ export const paths = {
   account: '/account',
   style: '/assets/style.css',
 } as const;
+
+/** The address of a page that goes on with a stored request. */
+export function withRequest(prefix: string, path: string, handle: string): string {
+  return `${prefix}${path}?request=${encodeURIComponent(handle)}`;
+}

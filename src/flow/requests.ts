@@ -1,9 +1,10 @@
 /**
- * flow: what is kept between two pages of one authorization: the checked request and what the person decided. oauth/
- * writes it and reads it back, signin/ adds the decision; neither knows the other.
+ * flow: what pages and protocol share, as neither knows the other: addresses, the session's cookie, and what is kept between
+ * two pages of one authorization. oauth/ writes the checked request and reads it back, signin/ adds what the person decided.
  */
 import { sha256 } from '../kernel/bytes.ts';
 import type { Clock } from '../kernel/clock.ts';
+import { Failure } from '../kernel/errors.ts';
 import { type Random, randomToken } from '../kernel/random.ts';
 import type { AuthorizationRequestStore } from '../store/store.ts';
 
@@ -33,6 +34,8 @@ export interface Decision {
   readonly outcome: 'granted' | 'denied';
   /** The scope left after unticking. */
   readonly scope: string;
+  /** The audiences left: those at which all of that scope that they understand was ticked. */
+  readonly resources: readonly string[];
   readonly session_id: string;
   readonly at: number;
 }
@@ -92,6 +95,13 @@ export class AuthorizationRequests {
   async remove(handle: string): Promise<void> {
     await this.#store.remove({ id: requestId(handle) });
   }
+}
+
+/** What a person is told whose request is not, or no longer, stored. */
+export function requestGone(): Failure {
+  return new Failure('invalid_input', 'This sign-in is finished already, or it has taken too long.', {
+    hint: 'Go back to the application and start again from there.',
+  });
 }
 
 /** The stored name of a handle. */

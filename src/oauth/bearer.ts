@@ -1,9 +1,13 @@
+import { bearerCredentials } from '../http/bearer.ts';
 import type { Incoming } from '../http/exchange.ts';
 import { OAuthError, type OAuthErrorCode } from '../http/oauth-error.ts';
 import { type Clock, seconds } from '../kernel/clock.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import type { IssuanceStore } from '../store/store.ts';
 import { ACCESS_TOKEN_TYPE } from '../tokens/issuer.ts';
+
+/** RFC 6750 section 2.1 */
+const B64TOKEN = /^[A-Za-z0-9\-._~+/]+=*$/;
 
 /** The claims of an access token of ours that is in force right now. */
 export interface LiveAccessToken {
@@ -73,8 +77,9 @@ export function bearerToken(request: Incoming): string {
       'The access token is sent more than once or in more than one way (RFC 6750 section 2).',
     );
   }
-  const [, token = field] = /^Bearer +([A-Za-z0-9\-._~+/]+=*)$/i.exec(header ?? '') ?? [];
-  if (token !== undefined) return token;
+  const credentials = bearerCredentials(header);
+  if (credentials !== undefined && B64TOKEN.test(credentials)) return credentials;
+  if (field !== undefined) return field;
   // RFC 6750 section 3.1: who brings no token at all is only told how to.
   if (header === undefined) throw bearerError('invalid_token', 'An access token is needed.', { bare: true });
   throw bearerError('invalid_request', 'The Authorization header holds no bearer token.');

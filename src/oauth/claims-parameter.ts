@@ -14,7 +14,7 @@ interface RequestedClaims {
   readonly acr: readonly string[];
 }
 
-const LARGEST = 8 * 1024;
+const LONGEST = 2048;
 
 /**
  * The parameter as it is stored, and the only user who may answer; nulls where it says nothing.
@@ -25,7 +25,7 @@ export function checkClaimsParameter(text: string | undefined): {
   readonly subject: string | null;
 } {
   if (text === undefined) return { json: null, subject: null };
-  const parsed = text.length > LARGEST ? undefined : parseObject(text);
+  const parsed = text.length > LONGEST ? undefined : parseObject(text);
   if (!parsed) throw malformed();
   const userinfo = members(parsed['userinfo']);
   const idToken = members(parsed['id_token']);

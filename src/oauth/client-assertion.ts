@@ -1,4 +1,7 @@
-import { createLocalJWKSet, errors, type JSONWebKeySet, jwtVerify } from 'jose';
+import type { JSONWebKeySet } from 'jose';
+import { JOSEError } from 'jose/errors';
+import { createLocalJWKSet } from 'jose/jwks/local';
+import { jwtVerify } from 'jose/jwt/verify';
 import { sha256 } from '../kernel/bytes.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Client } from '../registry/clients.ts';
@@ -46,12 +49,12 @@ export class ClientAssertions {
       const { exp = 0, jti } = payload;
       if (typeof jti !== 'string' || jti === '') return 'the jti is not a string';
       if (exp * 1000 > now + (LONGEST_LIFETIME + this.#skew) * 1000) return 'the assertion lives too long';
-      // NumericDate may have any fraction (RFC 7519 section 2), the store keeps whole ms.
-      const expires_at = Math.ceil((exp + this.#skew) * 1000);
+      // An end may be a fraction of a second (RFC 7519 section 2), but it is compared with whole seconds: it holds until the next.
+      const expires_at = (Math.ceil(exp) + this.#skew) * 1000;
       const { first } = await this.#replays.consume({ id: sha256(`${client.id}\n${jti}`), expires_at, now });
       return first ? undefined : 'the assertion was used before';
     } catch (error) {
-      if (error instanceof errors.JOSEError || error instanceof TypeError)
+      if (error instanceof JOSEError || error instanceof TypeError)
         return `the assertion is not valid: ${error.message}`;
       throw error;
     }

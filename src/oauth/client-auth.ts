@@ -3,6 +3,7 @@ import { OAuthError } from '../http/oauth-error.ts';
 import { equalSecrets, sha256 } from '../kernel/bytes.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Client, Clients } from '../registry/clients.ts';
+import { refuseRepeats } from './check-repeats.ts';
 import { ASSERTION_TYPE, type ClientAssertions } from './client-assertion.ts';
 
 /** What a request says about its client, by one of the methods of RFC 6749 section 2.3 or RFC 7523 section 2.2. */
@@ -14,9 +15,6 @@ type Credentials =
       readonly secret: string;
     }
   | { readonly method: 'private_key_jwt'; readonly id: string; readonly assertion: string };
-
-/** RFC 8707 section 2.2 lets only these come more than once. */
-const MAY_REPEAT = ['resource', 'audience'];
 
 /** Finds out which client is calling and proves it. One for all endpoints, so that none can forget a check. */
 export class ClientAuthentication {
@@ -35,7 +33,7 @@ export class ClientAuthentication {
    * @throws OAuthError `invalid_client` (401), or `invalid_request` when it identifies itself or says anything else twice
    */
   async authenticate(request: Incoming): Promise<Client> {
-    refuseRepeats(request);
+    refuseRepeats(request.form);
     const credentials = readCredentials(request);
     // Decoded a second time inside a header or an assertion, a name may hold what no database takes as text.
     if (credentials.id.includes('\0')) throw invalidClient(request, 'the client_id contains U+0000');
@@ -69,14 +67,6 @@ export class ClientAuthentication {
         (expires_at === null || expires_at > now) && equalSecrets(secret_hash, hash),
     );
   }
-}
-
-function refuseRepeats({ form }: Incoming): void {
-  const name = form.repeated(MAY_REPEAT);
-  if (name === undefined) return;
-  throw new OAuthError('invalid_request', 'A parameter is sent more than once (RFC 6749 section 3.2).', {
-    detail: `repeated: ${JSON.stringify(name.slice(0, 100))}`,
-  });
 }
 
 function readCredentials(request: Incoming): Credentials {

@@ -1,5 +1,6 @@
 import { paths } from '../flow/paths.ts';
 import { json, type Outgoing, type Route } from '../http/exchange.ts';
+import { claimsByScope } from '../identity/claims.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import type { Resources } from '../registry/resources.ts';
 import { openidScopes } from '../registry/scopes.ts';
@@ -87,19 +88,7 @@ async function metadata({ issuer, settings, keyring, resources }: DiscoveryParts
     // All that a published key may have signed with: more than one while the algorithm changes.
     id_token_signing_alg_values_supported: [...new Set(keyring.jwks().keys.map(({ alg }) => alg))],
     claim_types_supported: ['normal'],
-    claims_supported: [
-      'sub',
-      'name',
-      'given_name',
-      'family_name',
-      'preferred_username',
-      'email',
-      'email_verified',
-      'updated_at',
-      'auth_time',
-      'acr',
-      'amr',
-    ],
+    claims_supported: ['sub', ...Object.values(claimsByScope).flat(), 'auth_time', 'acr', 'amr'],
     claims_parameter_supported: true,
     request_parameter_supported: false,
     request_uri_parameter_supported: false,

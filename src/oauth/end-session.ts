@@ -1,13 +1,16 @@
 import type { AuditTrail } from '../audit/trail.ts';
 import { paths } from '../flow/paths.ts';
+import type { PostLogout } from '../flow/post-logout.ts';
+import { endedSession, sessionToken } from '../flow/session-cookie.ts';
 import { type Incoming, type Outgoing, type Route, redirect } from '../http/exchange.ts';
 import { OAuthError } from '../http/oauth-error.ts';
 import type { Params } from '../http/params.ts';
-import { type LiveSession, SESSION_COOKIE, type Sessions } from '../identity/sessions.ts';
+import type { LiveSession, Sessions } from '../identity/sessions.ts';
 import type { Client, Clients } from '../registry/clients.ts';
 import { matchesRedirectUri } from '../registry/redirect-uris.ts';
-import { refuseRepeats } from './authorize/check-repeats.ts';
+import { refuseRepeats } from './check-repeats.ts';
 import type { HintedUser, IdTokenReader } from './id-token-hint.ts';
+import { withQuery } from './with-query.ts';
 
 export interface EndSessionParts {
   readonly prefix: string;
@@ -15,12 +18,6 @@ export interface EndSessionParts {
   readonly sessions: Pick<Sessions, 'find' | 'end'>;
   readonly idTokens: IdTokenReader;
   readonly audit: Pick<AuditTrail, 'record'>;
-}
-
-/** Where a person goes after signing out, with the name of who asked for it. */
-export interface PostLogoutTarget {
-  readonly uri: string;
-  readonly clientName: string;
 }
 
 /** RP-initiated logout (OpenID Connect RP-Initiated Logout 1.0), by GET and by POST. */
@@ -47,7 +44,7 @@ async function endSession(incoming: Incoming, params: Params, parts: EndSessionP
   const hinted = await readHint(params, parts.idTokens);
   const wish = await readWish(params, hinted, parts.clients);
   const target = wish === undefined ? undefined : await resolvePostLogout(wish, parts.clients);
-  const session = await parts.sessions.find(incoming.cookies.get(SESSION_COOKIE));
+  const session = await parts.sessions.find(sessionToken(incoming));
   // Section 2: the person is asked, unless the hint proves that the application means just this session.
   const means = session !== undefined && hinted?.session_id === session.id;
   // A form that another site posts comes without our session (SameSite=Lax); only the page that follows can see it.
@@ -55,7 +52,7 @@ async function endSession(incoming: Incoming, params: Params, parts: EndSessionP
   const signOut = `${parts.prefix}${paths.signOut}`;
   if (asks) return redirect(wish ? `${signOut}?post_logout=${wish}` : signOut);
   if (session) await end(session, incoming, parts);
-  return redirect(target?.uri ?? signOut, [{ name: SESSION_COOKIE, value: '', maxAge: 0, sameSite: 'lax' }]);
+  return redirect(target?.uri ?? signOut, [endedSession]);
 }
 
 async function end(
@@ -120,15 +117,11 @@ function writeHandle(wish: Wish): string {
 }
 
 /** Where a handle of the sign-out page leads; undefined for anything that is not registered. */
-export async function resolvePostLogout(
-  handle: string,
-  clients: Clients,
-): Promise<PostLogoutTarget | undefined> {
+export async function resolvePostLogout(handle: string, clients: Clients): Promise<PostLogout | undefined> {
   const wish = readHandle(handle);
   const client = wish && (await clients.findActive(wish.client_id));
   if (!wish || !client || !isRegistered(client, wish.uri)) return undefined;
-  const state = wish.state === undefined ? '' : new URLSearchParams({ state: wish.state }).toString();
-  const uri = state === '' ? wish.uri : `${wish.uri}${wish.uri.includes('?') ? '&' : '?'}${state}`;
+  const uri = wish.state === undefined ? wish.uri : withQuery(wish.uri, { state: wish.state });
   return { uri, clientName: client.name || client.id };
 }
 

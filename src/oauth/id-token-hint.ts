@@ -8,7 +8,10 @@ export interface HintedUser {
   readonly session_id: string | null;
 }
 
-/** Reads ID tokens back as hints. They may have expired: a hint only says who was meant (OpenID Connect Core 3.1.2.1). */
+/**
+ * Reads ID tokens back as hints. They may have expired, and their key may have retired since: a hint only says who was meant
+ * (OpenID Connect Core 3.1.2.1, RP-Initiated Logout 1.0 section 2).
+ */
 export class IdTokenReader {
   readonly #issuer: string;
   readonly #keyring: Pick<Keyring, 'verify'>;
@@ -19,7 +22,7 @@ export class IdTokenReader {
   }
 
   async read(idToken: string): Promise<HintedUser | undefined> {
-    const claims = await this.#keyring.verify(idToken, ID_TOKEN_TYPE);
+    const claims = await this.#keyring.verify(idToken, ID_TOKEN_TYPE, { past: true });
     if (!claims) return undefined;
     const { iss, sub, aud, sid } = claims;
     if (iss !== this.#issuer || typeof sub !== 'string' || typeof aud !== 'string') return undefined;

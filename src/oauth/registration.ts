@@ -8,10 +8,11 @@ import type { Ids } from '../kernel/ids.ts';
 import { type Random, randomToken } from '../kernel/random.ts';
 import { type Client, type Clients, writeClient } from '../registry/clients.ts';
 import { type ClientMetadata, checkMetadata, showMetadata } from '../registry/metadata.ts';
-import { newClient, secretRecord, usesSecret } from '../registry/new-client.ts';
-import { scopeWithin } from '../registry/scopes.ts';
+import { changedClient, newClient, secretRecord, usesSecret } from '../registry/new-client.ts';
+import type { InitialAccessTokenRecord } from '../store/records.ts';
 import type { ClientStore, RegistrationStore } from '../store/store.ts';
 import { bearerError, bearerToken } from './bearer.ts';
+import { firstScope, laterScope, openGrants, refuseForeignAddresses } from './registration-bounds.ts';
 import type { OAuthSettings } from './settings.ts';
 
 export interface RegistrationParts {
@@ -45,23 +46,28 @@ export function registrationRoutes(parts: RegistrationParts): readonly Route[] {
 
 async function register(incoming: Incoming, parts: RegistrationParts): Promise<Outgoing> {
   const { store, clock, random, ids } = parts;
-  const initialTokenHash = await checkMayRegister(incoming, parts);
-  const vouched = initialTokenHash !== null;
-  const metadata = readMetadata(incoming.json, { actsForItself: vouched }, parts);
-  if (!vouched) refuseForeignRedirects(metadata.redirect_uris, parts);
+  const { registration } = parts.settings;
+  const initialToken = await checkMayRegister(incoming, parts);
+  const vouched = initialToken?.scope ?? '';
+  const metadata = readMetadata(incoming.json, { actsForItself: vouched !== '' }, parts);
+  if (!initialToken) refuseForeignAddresses(metadata, null, registration);
+  const scope = firstScope(metadata, vouched, registration);
   const now = clock.now();
   const registrationToken = randomToken(random);
-  const client = newClient(metadata, {
-    id: ids.next('cli'),
-    source: 'dynamic',
-    registration_token_hash: sha256(registrationToken),
-    now,
-  });
+  const client = newClient(
+    { ...metadata, scope },
+    {
+      id: ids.next('cli'),
+      source: 'dynamic',
+      registration_token_hash: sha256(registrationToken),
+      now,
+    },
+  );
   const secret = usesSecret(client) ? randomToken(random) : null;
   const { outcome } = await store.registrations.register({
     client: writeClient(client),
     secret: secret === null ? null : secretRecord({ id: ids.next('sec'), client_id: client.id, secret, now }),
-    initial_token_hash: initialTokenHash,
+    initial_token_hash: initialToken?.token_hash ?? null,
     now,
   });
   if (outcome === 'token_spent')
@@ -70,11 +76,11 @@ async function register(incoming: Incoming, parts: RegistrationParts): Promise<O
   return json(201, { ...information(client, registrationToken, parts), ...secretMembers(secret) });
 }
 
-/** Answers the hash of the initial access token that pays for this registration, or null where none is needed. */
+/** The initial access token that pays for this registration, or null where none is needed. */
 async function checkMayRegister(
   incoming: Incoming,
   { settings, store, clock }: RegistrationParts,
-): Promise<string | null> {
+): Promise<InitialAccessTokenRecord | null> {
   if (incoming.headers.authorization === undefined) {
     if (settings.registration.mode !== 'admin_only') return null;
     throw bearerError(
@@ -86,44 +92,19 @@ async function checkMayRegister(
   const token_hash = sha256(bearerToken(incoming));
   const token = await store.registrations.findInitialToken({ token_hash, now: clock.now() });
   if (!token) throw bearerError('invalid_token', 'The initial access token is used up or has expired.');
-  return token_hash;
+  return token;
 }
 
-/**
- * The metadata, with this server's default scope.
- * @param actsForItself whether the client credentials grant is open to it. There nobody consents to the scope that a
- *   client gave itself, so it takes an administrator's word: an initial access token.
- */
+/** @param actsForItself whether an administrator vouched for it, which opens the client credentials grant */
 function readMetadata(
   input: unknown,
   { actsForItself }: { actsForItself: boolean },
   { settings }: RegistrationParts,
 ): ClientMetadata {
-  const grantTypes = settings.grant_types.filter((type) => type !== 'client_credentials' || actsForItself);
-  const metadata = checkMetadata(input, { by: 'client', grantTypes });
-  const { default_client_scope } = settings.registration;
-  return { ...metadata, scope: metadata.scope === '' ? default_client_scope : metadata.scope };
-}
-
-/** What a client that acts for itself may do, it cannot extend: nobody would consent to it. */
-function refuseMoreScope(scope: string, client: Client, { settings }: RegistrationParts): void {
-  const vouchedFor = `${client.scope} ${settings.registration.default_client_scope}`;
-  if (scopeWithin(scope, vouchedFor)) return;
-  throw new OAuthError(
-    'invalid_client_metadata',
-    'scope cannot grow for a client with the grant client_credentials: ask an administrator.',
-  );
-}
-
-function refuseForeignRedirects(uris: readonly string[], { settings }: RegistrationParts): void {
-  const { mode, approved_redirects } = settings.registration;
-  const foreign = uris.find((uri) => !approved_redirects.includes(uri));
-  if (mode !== 'approved_redirects' || foreign === undefined) return;
-  throw new OAuthError(
-    'invalid_redirect_uri',
-    'Only redirect URIs that an administrator has approved can be registered here.',
-    { detail: `not approved: ${foreign}` },
-  );
+  return checkMetadata(input, {
+    by: 'client',
+    grantTypes: openGrants(input, actsForItself, settings.grant_types),
+  });
 }
 
 async function show(incoming: Incoming, parts: RegistrationParts): Promise<Outgoing> {
@@ -131,43 +112,32 @@ async function show(incoming: Incoming, parts: RegistrationParts): Promise<Outgo
   return json(200, information(client, token, parts));
 }
 
-/** RFC 7592 section 2.2: the metadata sent replaces what was there; members left out return to their defaults. */
+/** RFC 7592 section 2.2: the metadata sent replaces what was there; members left out return to their defaults, but the scope. */
 async function update(incoming: Incoming, parts: RegistrationParts): Promise<Outgoing> {
   const { client, token } = await managedClient(incoming, parts);
   checkSameClient(incoming.json, client);
   const { client_id: _, client_secret: __, ...members } = incoming.json as Record<string, unknown>;
   const actsForItself = client.grant_types.includes('client_credentials');
   const metadata = readMetadata(members, { actsForItself }, parts);
-  const newRedirects = metadata.redirect_uris.filter((uri) => !client.redirect_uris.includes(uri));
-  refuseForeignRedirects(newRedirects, parts);
-  if (actsForItself) refuseMoreScope(metadata.scope, client, parts);
+  refuseForeignAddresses(metadata, client, parts.settings.registration);
+  const scope = laterScope(metadata, client, parts.settings.registration);
   if (metadata.token_endpoint_auth_method !== client.token_endpoint_auth_method) {
     throw new OAuthError(
       'invalid_client_metadata',
       'token_endpoint_auth_method cannot change: register another client.',
     );
   }
-  const { audiences, require_pkce, skip_consent } = client;
-  const updated: Client = {
-    ...client,
-    ...metadata,
-    // What only an administrator may set stays as the administrator set it.
-    audiences,
-    require_pkce,
-    skip_consent,
-    access_token_lifetime: client.access_token_lifetime,
-    refresh_token_lifetime: client.refresh_token_lifetime,
-    refresh_token_absolute_lifetime: client.refresh_token_absolute_lifetime,
-    updated_at: parts.clock.now(),
-  };
-  await parts.store.clients.update({ client: writeClient(updated) });
+  const updated = changedClient(client, { ...metadata, scope }, 'client', parts.clock.now());
+  const { outcome } = await parts.store.clients.update({ client: writeClient(updated) });
+  if (outcome === 'unknown') throw foreignToken();
   await record(parts, incoming, 'client.updated', client.id);
   return json(200, information(updated, token, parts));
 }
 
 async function remove(incoming: Incoming, parts: RegistrationParts): Promise<Outgoing> {
   const { client } = await managedClient(incoming, parts);
-  await parts.store.clients.remove({ id: client.id });
+  const { outcome } = await parts.store.clients.remove({ id: client.id });
+  if (outcome === 'unknown') throw foreignToken();
   await record(parts, incoming, 'client.removed', client.id);
   return empty(204);
 }
@@ -181,7 +151,11 @@ async function managedClient(
   const client = await clients.findActive(incoming.params.client_id ?? '');
   const hash = client?.registration_token_hash;
   if (client && hash && equalSecrets(hash, sha256(token))) return { client, token };
-  throw bearerError('invalid_token', 'The registration access token does not belong to this client.');
+  throw foreignToken();
+}
+
+function foreignToken(): OAuthError {
+  return bearerError('invalid_token', 'The registration access token does not belong to this client.');
 }
 
 function checkSameClient(body: unknown, client: Client): void {

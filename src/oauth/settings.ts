@@ -19,7 +19,7 @@ export interface OAuthSettings {
 
 export interface RegistrationSettings {
   readonly mode: 'admin_only' | 'approved_redirects' | 'open';
-  /** In mode `approved_redirects`: the only redirect URIs that may be registered, byte for byte. */
+  /** In mode `approved_redirects`: the only redirect URIs, also after sign-out, that may be registered, byte for byte. */
   readonly approved_redirects: readonly string[];
   /** Ceiling for clients that register without a scope; empty for none. */
   readonly default_client_scope: string;

@@ -4,7 +4,7 @@
 import type { ClientRecord, ClientSecretRecord } from '../store/records.ts';
 import type { ClientStore } from '../store/store.ts';
 
-export type AuthMethod = ClientRecord['token_endpoint_auth_method'];
+type AuthMethod = ClientRecord['token_endpoint_auth_method'];
 export type GrantType = 'authorization_code' | 'refresh_token' | 'client_credentials';
 
 /** A client as the protocol sees it: the stored record with its lists read. */

@@ -133,6 +133,17 @@ describe('what an administrator enters', () => {
     ['a home page without TLS', { ...web, client_uri: 'http://app.example' }, 'client_uri'],
     ['a name with control characters', { ...web, client_name: 'App\u0007' }, 'client_name'],
     ['a name that turns the text round', { ...web, client_name: 'App\u202Egpj' }, 'client_name'],
+    ['a name that nobody sees', { ...web, client_name: ' \u00a0' }, 'client_name'],
+    ['a name of combining marks alone', { ...web, client_name: '\u0301\u0301' }, 'client_name'],
+    ['a name with a zero-width space', { ...web, client_name: 'Bank\u200bApp' }, 'client_name'],
+    ['a name with a word joiner', { ...web, client_name: 'Bank\u2060App' }, 'client_name'],
+    ['a name with a soft hyphen', { ...web, client_name: 'Bank\u00adApp' }, 'client_name'],
+    ['a name with a filler that looks like a space', { ...web, client_name: 'Bank\u3164App' }, 'client_name'],
+    ['a name with a byte order mark', { ...web, client_name: '\ufeffBank' }, 'client_name'],
+    ['a name with two lines', { ...web, client_name: 'Bank\u2028App' }, 'client_name'],
+    ['a name with tag characters', { ...web, client_name: 'Bank\u{e0041}' }, 'client_name'],
+    ['letters joined by nothing visible', { ...web, client_name: 'Ban\u200dk' }, 'client_name'],
+    ['an emoji joined to nothing', { ...web, client_name: '\u{1f469}\u200d' }, 'client_name'],
     ['a long name', { ...web, client_name: 'a'.repeat(201) }, 'client_name must have at most 200 characters'],
     [
       'a sign-out address without TLS',
@@ -141,6 +152,21 @@ describe('what an administrator enters', () => {
     ],
   ])('%s is refused', (_, input, member) => {
     expect(refusal(input, administrator).message).toContain(member);
+  });
+
+  test.each([
+    'X',
+    '7',
+    'Beispiel-Anwendung',
+    '例え',
+    'تطبيق',
+    '\u{1f469}\u200d\u{1f4bb} Code',
+    '❤️',
+    '+1',
+    '!',
+  ])('the name %s is taken', (client_name) => {
+    for (const policy of [administrator, client])
+      expect(checkMetadata({ ...web, client_name }, policy).name).toBe(client_name);
   });
 
   test('PKCE may be switched off for a confidential client', () => {

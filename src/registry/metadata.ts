@@ -6,9 +6,12 @@
 import { z } from 'zod';
 import { type Fault, faultsOf, sentence } from '../http/json-body.ts';
 import { OAuthError } from '../http/oauth-error.ts';
-import { clientJwksFault } from './client-jwks.ts';
+import { isLoopbackHost } from '../kernel/loopback.ts';
+import { clientJwksFault, publicMembers } from './client-jwks.ts';
+import { clientNameFault } from './client-name.ts';
 import type { Client, GrantType } from './clients.ts';
-import { isLoopbackHost, redirectUriFault } from './redirect-uris.ts';
+import { inMilliseconds, inSeconds, LONGEST_ACCESS_TOKEN, lifetime } from './lifetimes.ts';
+import { redirectUriFault } from './redirect-uris.ts';
 import { resourceUriFault } from './resources.ts';
 import { formatScope, parseScope } from './scopes.ts';
 
@@ -48,15 +51,21 @@ export interface MetadataPolicy {
 }
 
 const MOST_URIS = 50;
-/** A signing key must outlive every token that it signed, so access tokens are kept short (seconds). */
-const LONGEST_ACCESS_TOKEN = 86_400;
-const LONGEST_REFRESH_TOKEN = 3650 * 86_400;
+const LONGEST_REFRESH_TOKEN = '3650d';
 
 const webPage = z
   .string()
   .refine((uri) => pageUriFault(uri) === undefined, { error: ({ input }) => pageUriFault(String(input)) });
 const uris = z.array(z.string()).max(MOST_URIS);
-const seconds = (longest: number) => z.int().min(1).max(longest);
+
+/** A scope as it is entered. */
+export const scopeText = z
+  .string()
+  .max(4096)
+  .refine(
+    (scope) => parseScope(scope) !== undefined,
+    'must be scope tokens with one space between (RFC 6749 section 3.3)',
+  );
 
 const membersOfClient = {
   redirect_uris: uris,
@@ -73,19 +82,15 @@ const membersOfClient = {
   client_name: z
     .string()
     .max(200)
-    .refine((name) => !/[\p{Cc}\p{Cs}\p{Bidi_Control}]/u.test(name), 'must not have control characters'),
+    .refine((name) => clientNameFault(name) === undefined, {
+      error: ({ input }) => clientNameFault(String(input)),
+    }),
   client_uri: webPage,
   logo_uri: webPage,
   tos_uri: webPage,
   policy_uri: webPage,
   contacts: z.array(z.string().max(254)).max(20),
-  scope: z
-    .string()
-    .max(4096)
-    .refine(
-      (scope) => parseScope(scope) !== undefined,
-      'must be scope tokens with one space between (RFC 6749 section 3.3)',
-    ),
+  scope: scopeText,
   jwks: z
     .unknown()
     .refine((jwks) => clientJwksFault(jwks) === undefined, { error: ({ input }) => clientJwksFault(input) }),
@@ -98,16 +103,13 @@ const membersOfAdministrator = {
   audiences: uris,
   require_pkce: z.boolean(),
   skip_consent: z.boolean(),
-  access_token_lifetime: seconds(LONGEST_ACCESS_TOKEN),
-  refresh_token_lifetime: seconds(LONGEST_REFRESH_TOKEN),
-  refresh_token_absolute_lifetime: seconds(LONGEST_REFRESH_TOKEN),
+  access_token_lifetime: lifetime(LONGEST_ACCESS_TOKEN),
+  refresh_token_lifetime: lifetime(LONGEST_REFRESH_TOKEN),
+  refresh_token_absolute_lifetime: lifetime(LONGEST_REFRESH_TOKEN),
 };
 
 const clientSchema = z.object(membersOfClient).partial();
 const administratorSchema = z.strictObject(membersOfAdministrator).partial();
-
-/** Names of the members that an administrator may set. */
-export const metadataMembers: readonly string[] = Object.keys(membersOfAdministrator);
 
 /**
  * Checks metadata as it came in and fills in what RFC 7591 section 2 says of absent members. A member that is null counts
@@ -170,7 +172,7 @@ function fillIn(read: z.output<typeof administratorSchema>, policy: MetadataPoli
     post_logout_redirect_uris: read.post_logout_redirect_uris ?? [],
     scope: formatScope(parseScope(read.scope ?? '') ?? []),
     audiences: read.audiences ?? [],
-    jwks: (read.jwks as ClientMetadata['jwks'] | undefined) ?? null,
+    jwks: read.jwks === undefined ? null : publicMembers(read.jwks as NonNullable<ClientMetadata['jwks']>),
     require_pkce: read.require_pkce ?? true,
     skip_consent: read.skip_consent ?? false,
     access_token_lifetime: inMilliseconds(read.access_token_lifetime),
@@ -277,12 +279,4 @@ function isOffered(grant: string, policy: MetadataPolicy): boolean {
 function withoutNulls(input: unknown): unknown {
   if (typeof input !== 'object' || input === null || Array.isArray(input)) return input;
   return Object.fromEntries(Object.entries(input).filter(([, value]) => value !== null));
-}
-
-function inMilliseconds(count: number | undefined): number | null {
-  return count === undefined ? null : count * 1000;
-}
-
-function inSeconds(milliseconds: number | null): number | null {
-  return milliseconds === null ? null : milliseconds / 1000;
 }

@@ -1,7 +1,7 @@
 import { sha256 } from '../kernel/bytes.ts';
 import type { ClientRecord, ClientSecretRecord } from '../store/records.ts';
 import type { Client } from './clients.ts';
-import type { ClientMetadata } from './metadata.ts';
+import type { ClientMetadata, MetadataPolicy } from './metadata.ts';
 
 /** Makes a client of its metadata: active, and named by its id where it has no name (RFC 7591 section 2). */
 export function newClient(
@@ -25,6 +25,35 @@ export function newClient(
     created_at: now,
     updated_at: now,
     secrets: [],
+  };
+}
+
+/** The client with other metadata. What only an administrator may set stays as it is where the client speaks for itself. */
+export function changedClient(
+  client: Client,
+  metadata: ClientMetadata,
+  by: MetadataPolicy['by'],
+  now: number,
+): Client {
+  return {
+    ...client,
+    ...metadata,
+    ...(by === 'client' && setByAdministrator(client)),
+    name: metadata.name || client.id,
+    updated_at: now,
+  };
+}
+
+function setByAdministrator(client: Client): Partial<ClientMetadata> {
+  const { audiences, require_pkce, skip_consent } = client;
+  const { access_token_lifetime, refresh_token_lifetime, refresh_token_absolute_lifetime } = client;
+  return {
+    audiences,
+    require_pkce,
+    skip_consent,
+    access_token_lifetime,
+    refresh_token_lifetime,
+    refresh_token_absolute_lifetime,
   };
 }
 

@@ -1,6 +1,7 @@
 /** Redirect URIs: which may be registered, and which one asked for is the one registered (RFC 6749 section 3.1.2, RFC 8252). */
+import { isLoopbackHost } from '../kernel/loopback.ts';
 
-export type ApplicationType = 'web' | 'native' | 'service';
+type ApplicationType = 'web' | 'native' | 'service';
 
 const LONGEST = 2048;
 
@@ -20,11 +21,6 @@ const DOT_SEGMENT = /\/(?:\.|%2e){1,2}(?=[/?]|$)/i;
 
 /** An http URI on a loopback literal up to its path; the port is the only part that a match may let differ. */
 const LOOPBACK_LITERAL = /^http:\/\/(127\.0\.0\.1|\[::1\])(?::(\d{1,5}))?(?=[/?]|$)/;
-
-/** Hosts that never leave the machine; only they may be reached without TLS. */
-export function isLoopbackHost(hostname: string): boolean {
-  return hostname === '127.0.0.1' || hostname === '[::1]' || hostname === 'localhost';
-}
 
 /** Why this cannot be registered as a redirect URI, as the end of a sentence; undefined when it can. */
 export function redirectUriFault(uri: string, applicationType: ApplicationType): string | undefined {

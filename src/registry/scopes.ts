@@ -8,8 +8,11 @@ export const openidScopes: Readonly<Record<string, string>> = {
   openid: 'Know who you are',
   profile: 'See your name and profile',
   email: 'See your e-mail address',
-  offline_access: 'Stay signed in when you are away',
+  offline_access: 'Keep its access after you sign out',
 };
+
+/** Scopes of OpenID Connect Core 5.4 for claims that users do not have here. */
+export const ignoredScopes: readonly string[] = ['address', 'phone'];
 
 /** The tokens of a scope, each once, in the order given; undefined when the text is not a scope. */
 export function parseScope(text: string): readonly string[] | undefined {

@@ -1,12 +1,13 @@
+import type { AuditEntry } from '../audit/trail.ts';
 import { paths } from '../flow/paths.ts';
+import { endedSession } from '../flow/session-cookie.ts';
 import { checkCsrf } from '../http/csrf.ts';
 import { type Incoming, type Outgoing, type Route, redirect } from '../http/exchange.ts';
-import type { IdentityEvent } from '../identity/events.ts';
 import type { LiveSession, Session } from '../identity/sessions.ts';
 import type { SignInDependencies } from './dependencies.ts';
 import { deviceName } from './device.ts';
 import { grantsOf } from './grants.ts';
-import { endedSession, formTokens, page, sessionOf, toSignIn } from './visit.ts';
+import { formTokens, page, sessionOf, toSignIn } from './visit.ts';
 import { ago, atTime, onDate } from './words.ts';
 
 /** What the page says after something was done there; the address names only which. */
@@ -91,9 +92,8 @@ async function endOne(
 ): Promise<Outgoing> {
   const id = request.params['id'] ?? '';
   if (await dependencies.sessions.end(id, session.user_id)) {
-    await dependencies.record(
-      event('session.ended', session, request, { session_id: id, by: 'account page' }),
-    );
+    const detail = { session_id: id, by: 'account page' };
+    await dependencies.audit.record(entry('session.ended', session, request, detail));
   }
   if (id === session.id) return redirect(dependencies.prefix + paths.signOut, [endedSession]);
   return back(dependencies, 'session_ended');
@@ -105,7 +105,8 @@ async function endOthers(
   request: Incoming,
 ): Promise<Outgoing> {
   const ended = await dependencies.sessions.endAll(session.user_id, session.id);
-  await dependencies.record(event('session.others_ended', session, request, { ended, kept: session.id }));
+  const detail = { ended, kept: session.id };
+  await dependencies.audit.record(entry('session.others_ended', session, request, detail));
   return back(dependencies, 'others_ended');
 }
 
@@ -120,7 +121,7 @@ async function withdraw(
     client_id,
     now: dependencies.clock.now(),
   });
-  await dependencies.record({ ...event('consent.withdrawn', session, request, {}), client_id });
+  await dependencies.audit.record({ ...entry('consent.withdrawn', session, request), client_id });
   return back(dependencies, 'access_withdrawn');
 }
 
@@ -128,14 +129,13 @@ function back({ prefix }: SignInDependencies, notice: string): Outgoing {
   return redirect(`${prefix}${paths.account}?notice=${notice}`);
 }
 
-function event(
-  action: IdentityEvent['action'],
-  session: LiveSession,
-  request: Incoming,
-  detail: IdentityEvent['detail'],
-): IdentityEvent {
-  const { user_id } = session;
-  return { action, actor: user_id, user_id, client_id: null, ip: request.source, detail };
+function entry(
+  action: AuditEntry['action'],
+  { user_id }: LiveSession,
+  { source }: Incoming,
+  detail: AuditEntry['detail'] = {},
+): AuditEntry {
+  return { action, actor: `user:${user_id}`, user_id, ip: source, detail };
 }
 
 function thisOneFirst(live: readonly Session[], current: Session): readonly Session[] {

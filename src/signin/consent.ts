@@ -1,5 +1,5 @@
 import { paths } from '../flow/paths.ts';
-import type { AuthorizationRequest, StoredRequest } from '../flow/requests.ts';
+import { type Decision, requestGone, type StoredRequest } from '../flow/requests.ts';
 import { checkCsrf } from '../http/csrf.ts';
 import type { Incoming, Outgoing, Route } from '../http/exchange.ts';
 import type { LiveSession } from '../identity/sessions.ts';
@@ -10,12 +10,13 @@ import type { Resource } from '../registry/resources.ts';
 import { formatScope, scopeTokens, subtractScopes } from '../registry/scopes.ts';
 import type { SignInDependencies } from './dependencies.ts';
 import { hostInWords } from './host.ts';
-import { formTokens, page, requestGone, resume, sessionOf, storedRequest, toSignIn } from './visit.ts';
+import { grantOf, readTicks, type Ticks, tickValue } from './ticks.ts';
+import { formTokens, page, resume, sessionOf, storedRequest, toSignIn } from './visit.ts';
 
 const NOTHING_TICKED = 'Nothing is ticked. Tick what you want to allow, or choose Deny.';
 
 /** What a resource is asked for that has no scopes, or of which none is named. */
-const WHOLE = { name: '', description: 'Use it in your name', fixed: true, ticked: true };
+const WHOLE = { value: '', description: 'Use it in your name', fixed: true, ticked: true };
 
 /** Who is asked what, by whom. */
 interface Question {
@@ -24,6 +25,8 @@ interface Question {
   readonly session: LiveSession;
   readonly client: Client;
   readonly resources: readonly Resource[];
+  /** The scope by resource. */
+  readonly asked: Ticks;
 }
 
 export function consentRoutes(dependencies: SignInDependencies): readonly Route[] {
@@ -50,7 +53,7 @@ async function show(dependencies: SignInDependencies, request: Incoming): Promis
   const session = await sessionOf(dependencies, request);
   if (!session) return toSignIn(dependencies.prefix, handle);
   const question = await questionOf(dependencies, handle, stored, session);
-  return consentPage(dependencies, request, question, { status: 200, ticked: stored.request.scope });
+  return consentPage(dependencies, request, question, { status: 200, ticked: question.asked });
 }
 
 async function submit(dependencies: SignInDependencies, request: Incoming): Promise<Outgoing> {
@@ -61,42 +64,38 @@ async function submit(dependencies: SignInDependencies, request: Incoming): Prom
   const question = await questionOf(dependencies, handle, stored, session);
 
   const choice = request.form.get('decision');
-  if (choice === 'deny') return decide(dependencies, request, question, 'denied', '');
+  if (choice === 'deny') {
+    return decide(dependencies, request, question, { outcome: 'denied', scope: '', resources: [] });
+  }
   if (choice !== 'allow') {
     throw new Failure('invalid_input', 'The form does not say whether you allow or deny.', {
       hint: 'Go back and choose one of the two buttons.',
     });
   }
-  const granted = grantedScope(stored.request, request.form.all('scope'));
-  if (granted === '' && stored.request.scope !== '') {
-    return consentPage(dependencies, request, question, { status: 422, ticked: '', fault: NOTHING_TICKED });
+  const ticked = readTicks(stored.request, question.asked, request.form.all('scope'));
+  const grant = grantOf(stored.request, question.asked, ticked);
+  if (grant.scope === '' && stored.request.scope !== '') {
+    return consentPage(dependencies, request, question, { status: 422, ticked, fault: NOTHING_TICKED });
   }
-  await keepConsent(dependencies, question, granted);
-  return decide(dependencies, request, question, 'granted', granted);
-}
-
-/** Only what was asked for can be granted, and `openid` is what signing in means: it cannot be unticked. */
-function grantedScope(request: AuthorizationRequest, ticked: readonly string[]): string {
-  const chosen = new Set([...ticked, 'openid']);
-  return formatScope(scopeTokens(request.scope).filter((token) => chosen.has(token)));
+  await keepConsent(dependencies, question, ticked);
+  return decide(dependencies, request, question, { outcome: 'granted', ...grant });
 }
 
 async function decide(
-  { requests, record, clock, prefix }: SignInDependencies,
+  { requests, audit, clock, prefix }: SignInDependencies,
   { source }: Incoming,
   { handle, stored, session }: Question,
-  outcome: 'granted' | 'denied',
-  scope: string,
+  { outcome, scope, resources }: Pick<Decision, 'outcome' | 'scope' | 'resources'>,
 ): Promise<Outgoing> {
-  const decision = { outcome, scope, session_id: session.id, at: clock.now() };
+  const decision = { outcome, scope, resources, session_id: session.id, at: clock.now() };
   if (!(await requests.decide(handle, stored, decision))) throw requestGone();
-  await record({
+  await audit.record({
     action: `consent.${outcome}`,
-    actor: session.user_id,
+    actor: `user:${session.user_id}`,
     user_id: session.user_id,
     client_id: stored.request.client_id,
     ip: source,
-    detail: { scope, resources: stored.request.resources, session_id: session.id },
+    detail: { scope, resources, session_id: session.id },
   });
   return resume(prefix, handle);
 }
@@ -104,21 +103,20 @@ async function decide(
 /** What was asked about now is answered anew; what was allowed before and not asked about again stays allowed. */
 async function keepConsent(
   { consents, clock }: SignInDependencies,
-  { stored, session, resources }: Question,
-  granted: string,
+  { stored, session, asked }: Question,
+  ticked: Ticks,
 ): Promise<void> {
   const { client_id } = stored.request;
   const now = clock.now();
   const former = await consents.find({ user_id: session.user_id, client_id });
-  const allowed = scopesByResource(granted, resources);
-  const records = [...scopesByResource(stored.request.scope, resources)].map(([resource, asked]) => {
+  const records = [...asked].map(([resource, tokens]) => {
     const before = former.find((consent) => consent.resource === resource);
-    const kept = subtractScopes(before?.scope ?? '', formatScope(asked));
+    const kept = subtractScopes(before?.scope ?? '', formatScope(tokens));
     return {
       user_id: session.user_id,
       client_id,
       resource,
-      scope: formatScope([...scopeTokens(kept), ...(allowed.get(resource) ?? [])]),
+      scope: formatScope([...scopeTokens(kept), ...(ticked.get(resource) ?? [])]),
       granted_at: before?.granted_at ?? now,
       updated_at: now,
     };
@@ -134,18 +132,20 @@ async function questionOf(
 ): Promise<Question> {
   const client = await clients.find(stored.request.client_id);
   if (!client) throw requestGone();
-  const found = await Promise.all(stored.request.resources.map((uri) => resources.find(uri)));
-  return { handle, stored, session, client, resources: found.filter((resource) => resource !== undefined) };
+  const found = await resources.findAll(stored.request.resources);
+  const asked = scopesByResource(stored.request.scope, found);
+  return { handle, stored, session, client, resources: found, asked };
 }
 
 function consentPage(
   { pages, random }: SignInDependencies,
   request: Incoming,
-  { handle, stored, session, client, resources }: Question,
-  { status, ticked, fault }: { status: number; ticked: string; fault?: string },
+  question: Question,
+  { status, ticked, fault }: { status: number; ticked: Ticks; fault?: string },
 ): Outgoing {
+  const { handle, stored, session, client } = question;
   const { token, cookies } = formTokens(request, random);
-  const { redirect_uri, scope } = stored.request;
+  const { redirect_uri } = stored.request;
   const frame = { title: `Give ${client.name} access?`, username: session.username };
   const content = {
     csrf: token(purpose(handle, session)),
@@ -153,24 +153,22 @@ function consentPage(
     client,
     host: hostInWords(redirect_uri),
     username: session.username,
-    groups: scopeGroups(scope, ticked, resources),
+    groups: scopeGroups(question, ticked),
     fault,
   };
   return page(status, pages.render('consent', frame, content), { cookies, leadsTo: redirect_uri });
 }
 
 /** What is asked for, the server's own first, then by resource. */
-function scopeGroups(scope: string, ticked: string, resources: readonly Resource[]) {
-  const on = new Set(scopeTokens(ticked));
-  const allotted = scopesByResource(scope, resources);
+function scopeGroups({ stored, resources, asked }: Question, ticked: Ticks) {
   const owners = [{ uri: SERVER, name: null }, ...resources];
   return owners.flatMap((owner) => {
     const resource = resources.find(({ uri }) => uri === owner.uri);
-    const scopes = (allotted.get(owner.uri) ?? []).map((name) => ({
-      name,
+    const scopes = (asked.get(owner.uri) ?? []).map((name) => ({
+      value: tickValue(stored.request, owner.uri, name),
       description: describeScope(name, resource),
       fixed: name === 'openid',
-      ticked: on.has(name),
+      ticked: ticked.get(owner.uri)?.includes(name) ?? false,
     }));
     if (scopes.length > 0) return [{ uri: owner.uri, name: owner.name, scopes }];
     return resource ? [{ uri: resource.uri, name: resource.name, scopes: [WHOLE] }] : [];

@@ -1,5 +1,6 @@
+import type { AuditTrail } from '../audit/trail.ts';
+import type { PostLogout } from '../flow/post-logout.ts';
 import type { AuthorizationRequests } from '../flow/requests.ts';
-import type { RecordEvent } from '../identity/events.ts';
 import type { Sessions } from '../identity/sessions.ts';
 import type { PasswordSignIn } from '../identity/sign-in.ts';
 import type { Clock } from '../kernel/clock.ts';
@@ -8,12 +9,6 @@ import type { Clients } from '../registry/clients.ts';
 import type { Resources } from '../registry/resources.ts';
 import type { ConsentStore, FamilyStore } from '../store/store.ts';
 import type { Pages } from './pages.ts';
-
-/** Where a person goes after signing out because an application asked for it. */
-export interface PostLogout {
-  readonly uri: string;
-  readonly clientName: string;
-}
 
 /** What the pages are given. */
 export interface SignInDependencies {
@@ -25,12 +20,12 @@ export interface SignInDependencies {
   readonly sessions: Sessions;
   readonly requests: Pick<AuthorizationRequests, 'find' | 'decide'>;
   readonly clients: Pick<Clients, 'find'>;
-  readonly resources: Pick<Resources, 'find' | 'list'>;
+  readonly resources: Pick<Resources, 'findAll' | 'list'>;
   readonly consents: Pick<ConsentStore, 'save' | 'find' | 'listOfUser' | 'withdraw'>;
   readonly families: Pick<FamilyStore, 'listOfUser'>;
-  /** What a stored logout handle leads to; undefined once it is gone. */
+  /** Where a handle of the sign-out page leads; undefined for one that leads to no registered address. */
   resolvePostLogout(handle: string): Promise<PostLogout | undefined>;
-  readonly record: RecordEvent;
+  readonly audit: Pick<AuditTrail, 'record'>;
   readonly clock: Clock;
   readonly random: Random;
 }

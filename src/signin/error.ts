@@ -1,4 +1,4 @@
-import { headersOf, publicParts, statusOf } from '../http/errors.ts';
+import { publicParts, statusOf } from '../http/errors.ts';
 import type { Incoming, Outgoing } from '../http/exchange.ts';
 import type { Failure } from '../kernel/errors.ts';
 import type { Pages } from './pages.ts';
@@ -18,7 +18,7 @@ export function makeErrorPage(pages: Pages): (failure: Failure, request: Pick<In
     const { sentence, hint } = publicParts(failure);
     const title = TITLES[status] ?? (status >= 500 ? 'Something went wrong' : 'This did not work');
     const content = { title, sentence, hint: hint ?? advice(status), requestId: request.id };
-    return page(status, pages.render('error', { title }, content), { headers: headersOf(failure) });
+    return page(status, pages.render('error', { title }, content));
   };
 }
 

@@ -1,4 +1,4 @@
-const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
+import { staysOnThisMachine } from '../kernel/loopback.ts';
 
 /**
  * Where a redirect leads, in words: the one thing about an application that it cannot make up. Loopback addresses
@@ -7,6 +7,6 @@ const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
 export function hostInWords(redirectUri: string): string {
   const url = URL.parse(redirectUri);
   const isWeb = url?.protocol === 'https:' || url?.protocol === 'http:';
-  if (!url || !isWeb || LOOPBACK.test(url.hostname)) return 'an application on this device';
+  if (!url || !isWeb || staysOnThisMachine(url.hostname)) return 'an application on this device';
   return url.host;
 }

@@ -93,6 +93,21 @@ describeEngines('the pages', (engine) => {
       ]);
     });
 
+    test('of a client that registered itself says so, and where it leads; of others neither', async () => {
+      await addClient(site, { id: 'stranger', name: 'Stranger', source: 'dynamic' });
+      const redirect_uri = 'https://elsewhere.example/cb';
+      const handle = await ask(site, { client_id: 'stranger', redirect_uri });
+      const one = visitor();
+      const shown = await one.get(`/auth/signin?request=${handle}`);
+      const failed = await one.submit(shown.body, { username: 'ada', password: 'wrong password' });
+      for (const { body } of [shown, failed]) {
+        expect(body).toContain('<p class="host"><bdi>elsewhere.example</bdi></p>');
+        expect(body).toContain('registered itself');
+      }
+      const { body: reviewed } = await one.get(`/auth/signin?request=${await askNotes()}`);
+      expect(reviewed).not.toMatch(/registered itself|class="host"/);
+    });
+
     test('says the same to a wrong password and an unknown user, keeps the name and not the password', async () => {
       const wrong = await visitor().fill('/auth/signin', { username: 'ada', password: 'wrong password' });
       const unknown = await visitor().fill('/auth/signin', {
@@ -186,7 +201,7 @@ describeEngines('the pages', (engine) => {
       expect(body).toContain('<bdi>ada</bdi>');
       expect(body).toMatch(/checked disabled>\s*<label for="scope-0-0">Know who you are/);
       expect(body).toMatch(
-        /name="scope" value="notes.read" checked>\s*<label for="scope-1-0"><bdi>Read your notes/,
+        /name="scope" value="1:notes.read" checked>\s*<label for="scope-1-0"><bdi>Read your notes/,
       );
       expect(body).toContain('At <bdi>Notes API</bdi>');
       expect(body).not.toContain('registered itself');
@@ -206,7 +221,7 @@ describeEngines('the pages', (engine) => {
       const handle = await askNotes();
       const answer = await one.fill(`/auth/consent?request=${handle}`, {
         decision: 'allow',
-        scope: ['notes.read'],
+        scope: ['1:notes.read'],
       });
       expect([answer.status, answer.location]).toEqual([
         303,
@@ -222,11 +237,14 @@ describeEngines('the pages', (engine) => {
 
       await one.fill(`/auth/consent?request=${await askNotes({ scope: 'openid notes.write' })}`, {
         decision: 'allow',
-        scope: ['notes.write'],
+        scope: ['1:notes.write'],
       });
       expect(await consents(ada.id)).toEqual({ '': 'openid', [NOTES_API]: 'notes.read notes.write' });
 
-      await one.fill(`/auth/consent?request=${await askNotes()}`, { decision: 'allow', scope: ['profile'] });
+      await one.fill(`/auth/consent?request=${await askNotes()}`, {
+        decision: 'allow',
+        scope: ['0:profile'],
+      });
       expect(await consents(ada.id)).toEqual({ '': 'openid profile', [NOTES_API]: '' });
     });
 
@@ -234,7 +252,7 @@ describeEngines('the pages', (engine) => {
       const handle = await askNotes({ scope: 'openid notes.read' });
       await (await signedIn()).fill(`/auth/consent?request=${handle}`, {
         decision: 'allow',
-        scope: ['notes.read', 'notes.write', 'email'],
+        scope: ['1:notes.read', '1:notes.write', '0:notes.read', '0:email', '2:notes.write'],
       });
       expect((await site.requests.find(handle))?.decision?.scope).toBe('openid notes.read');
     });
@@ -243,7 +261,7 @@ describeEngines('the pages', (engine) => {
       const handle = await askNotes();
       const answer = await (await signedIn()).fill(`/auth/consent?request=${handle}`, {
         decision: 'deny',
-        scope: ['profile'],
+        scope: ['0:profile'],
       });
       expect(answer.status).toBe(303);
       expect((await site.requests.find(handle))?.decision).toMatchObject({ outcome: 'denied', scope: '' });
@@ -264,7 +282,7 @@ describeEngines('the pages', (engine) => {
       const handle = await askNotes();
       const { body } = await one.get(`/auth/consent?request=${handle}`);
       await one.fill(`/auth/signin?request=${handle}`, { username: 'grace', password: PASSWORD });
-      expect((await one.submit(body, { decision: 'allow', scope: ['profile'] })).status).toBe(403);
+      expect((await one.submit(body, { decision: 'allow', scope: ['0:profile'] })).status).toBe(403);
       expect((await site.requests.find(handle))?.decision).toBeNull();
     });
   });
@@ -356,7 +374,7 @@ describeEngines('the pages', (engine) => {
 
     test('lists what applications may do, in words, and withdraws it', async () => {
       const one = await signedIn();
-      const scope = ['profile', 'notes.read'];
+      const scope = ['0:profile', '1:notes.read'];
       await one.fill(`/auth/consent?request=${await askNotes()}`, { decision: 'allow', scope });
       const { body } = await one.get('/auth/account');
       expect(body).toContain('Notes &lt;b&gt;&amp; more&lt;/b&gt;');
@@ -414,6 +432,7 @@ describeEngines('the pages', (engine) => {
       'user.signed_in',
     ]);
     expect(site.events.every(({ ip }) => ip?.startsWith('203.0.113.'))).toBe(true);
+    expect(site.events.every(({ actor }) => actor === 'anonymous' || actor.startsWith('user:'))).toBe(true);
     expect(JSON.stringify(site.events)).not.toContain(PASSWORD);
   });
 

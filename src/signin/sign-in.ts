@@ -1,9 +1,10 @@
 import { paths } from '../flow/paths.ts';
+import { sessionCookie, sessionToken } from '../flow/session-cookie.ts';
 import { checkCsrf } from '../http/csrf.ts';
 import { type Incoming, type Outgoing, type Route, redirect } from '../http/exchange.ts';
-import { SESSION_COOKIE } from '../identity/sessions.ts';
 import { seconds } from '../kernel/clock.ts';
 import type { SignInDependencies } from './dependencies.ts';
+import { hostInWords } from './host.ts';
 import { formTokens, page, resume, sessionOf, storedRequest } from './visit.ts';
 import { inWords } from './words.ts';
 
@@ -15,6 +16,8 @@ const INCOMPLETE = 'Enter your user name and your password.';
 interface Occasion {
   readonly handle?: string;
   readonly clientName?: string;
+  /** Where a client leads that nobody here has reviewed. */
+  readonly unreviewedHost?: string;
   readonly loginHint?: string;
   readonly redirectUri?: string;
 }
@@ -62,13 +65,12 @@ async function submit(dependencies: SignInDependencies, request: Incoming): Prom
   const again = (view: View) => signInPage(dependencies, request, occasion, { ...view, username });
   if (!username || !password) return again({ status: 422, fault: INCOMPLETE });
 
-  const former = await sessionOf(dependencies, request);
   const answer = await dependencies.signIn.attempt({
     login: username,
     password,
     source: request.source,
     userAgent: request.headers['user-agent'] ?? '',
-    replaces: former?.id ?? null,
+    replaces: sessionToken(request) ?? null,
   });
   if (answer.outcome === 'refused') return again({ status: 422, fault: REFUSED });
   if (answer.outcome === 'locked') {
@@ -76,8 +78,7 @@ async function submit(dependencies: SignInDependencies, request: Incoming): Prom
     return again({ status: 429, fault, retryAfter: answer.retryAfter });
   }
 
-  const maxAge = seconds(dependencies.sessions.lifetimes.absolute);
-  const cookie = { name: SESSION_COOKIE, value: answer.token, maxAge, sameSite: 'lax' } as const;
+  const cookie = sessionCookie(answer.token, seconds(dependencies.sessions.lifetimes.absolute));
   return occasion.handle === undefined
     ? redirect(dependencies.prefix + paths.account, [cookie])
     : resume(dependencies.prefix, occasion.handle, [cookie]);
@@ -92,6 +93,7 @@ async function occasionOf(dependencies: SignInDependencies, handle: string | und
     handle,
     redirectUri: redirect_uri,
     ...(client && { clientName: client.name }),
+    ...(client?.source === 'dynamic' && { unreviewedHost: hostInWords(redirect_uri) }),
     ...(login_hint !== null && { loginHint: login_hint }),
   };
 }
@@ -99,12 +101,12 @@ async function occasionOf(dependencies: SignInDependencies, handle: string | und
 function signInPage(
   { pages, random }: SignInDependencies,
   request: Incoming,
-  { handle, clientName, redirectUri }: Occasion,
+  { handle, clientName, unreviewedHost, redirectUri }: Occasion,
   { status, username, fault, retryAfter }: View,
 ): Outgoing {
   const { token, cookies } = formTokens(request, random);
   const title = fault ? 'Sign-in failed' : 'Sign in';
-  const content = { csrf: token(PURPOSE), handle, clientName, username, fault };
+  const content = { csrf: token(PURPOSE), handle, clientName, unreviewedHost, username, fault };
   return page(status, pages.render('sign-in', { title }, content), {
     cookies,
     ...(redirectUri && { leadsTo: redirectUri }),

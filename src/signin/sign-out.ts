@@ -1,8 +1,10 @@
 import { paths } from '../flow/paths.ts';
+import type { PostLogout } from '../flow/post-logout.ts';
+import { endedSession } from '../flow/session-cookie.ts';
 import { checkCsrf } from '../http/csrf.ts';
 import { type Incoming, type Outgoing, type Route, redirect } from '../http/exchange.ts';
-import type { PostLogout, SignInDependencies } from './dependencies.ts';
-import { endedSession, formTokens, page, sessionOf } from './visit.ts';
+import type { SignInDependencies } from './dependencies.ts';
+import { formTokens, page, sessionOf } from './visit.ts';
 
 const PURPOSE = 'signout';
 
@@ -47,15 +49,14 @@ async function show(dependencies: SignInDependencies, request: Incoming): Promis
 
 async function submit(dependencies: SignInDependencies, request: Incoming): Promise<Outgoing> {
   checkCsrf(request, PURPOSE);
-  const { sessions, record, prefix } = dependencies;
+  const { sessions, audit, prefix } = dependencies;
   const next = await postLogout(dependencies, request.form.get('post_logout'));
   const session = await sessionOf(dependencies, request);
   if (session && (await sessions.end(session.id, session.user_id))) {
-    await record({
+    await audit.record({
       action: 'session.ended',
-      actor: session.user_id,
+      actor: `user:${session.user_id}`,
       user_id: session.user_id,
-      client_id: null,
       ip: request.source,
       detail: { session_id: session.id, by: 'sign-out' },
     });

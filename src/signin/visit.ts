@@ -1,22 +1,20 @@
-import { paths } from '../flow/paths.ts';
-import type { StoredRequest } from '../flow/requests.ts';
+import { paths, withRequest } from '../flow/paths.ts';
+import { requestGone, type StoredRequest } from '../flow/requests.ts';
+import { sessionToken } from '../flow/session-cookie.ts';
 import type { Cookie } from '../http/cookies.ts';
 import { browserNonce, csrfToken } from '../http/csrf.ts';
-import { type Incoming, type Outgoing, redirect } from '../http/exchange.ts';
+import { html, type Incoming, type Outgoing, redirect } from '../http/exchange.ts';
 import { pageCsp } from '../http/headers.ts';
-import { type LiveSession, SESSION_COOKIE } from '../identity/sessions.ts';
-import { Failure } from '../kernel/errors.ts';
+import type { LiveSession } from '../identity/sessions.ts';
 import type { Random } from '../kernel/random.ts';
 import type { SignInDependencies } from './dependencies.ts';
-
-export const endedSession: Cookie = { name: SESSION_COOKIE, value: '', maxAge: 0, sameSite: 'lax' };
 
 /** The session of the browser that asks. */
 export function sessionOf(
   { sessions }: Pick<SignInDependencies, 'sessions'>,
   request: Incoming,
 ): Promise<LiveSession | undefined> {
-  return sessions.find(request.cookies.get(SESSION_COOKIE));
+  return sessions.find(sessionToken(request));
 }
 
 /** Makes the hidden fields of a page's forms, and the cookie that must go out with them. */
@@ -37,12 +35,8 @@ export interface PageOptions {
 
 export function page(status: number, body: string, options: PageOptions = {}): Outgoing {
   const csp = options.leadsTo && { 'content-security-policy': pageCsp({ redirectUri: options.leadsTo }) };
-  return {
-    status,
-    headers: { 'content-type': 'text/html; charset=utf-8', ...csp, ...options.headers },
-    cookies: options.cookies ?? [],
-    body,
-  };
+  const answer = html(status, body, options.cookies);
+  return { ...answer, headers: { ...answer.headers, ...csp, ...options.headers } };
 }
 
 /** The stored request behind a handle, or the failure that tells a person to start again. */
@@ -55,19 +49,12 @@ export async function storedRequest(
   return { handle, stored };
 }
 
-export function requestGone(): Failure {
-  return new Failure('invalid_input', 'This sign-in is finished already, or it has taken too long.', {
-    hint: 'Go back to the application and start again from there.',
-  });
-}
-
 /** Back to the flow, which decides what comes next. */
 export function resume(prefix: string, handle: string, cookies: readonly Cookie[] = []): Outgoing {
-  return redirect(`${prefix}${paths.resume}?request=${encodeURIComponent(handle)}`, cookies);
+  return redirect(withRequest(prefix, paths.resume, handle), cookies);
 }
 
 /** To the sign-in page, and from there on with the request where there is one. */
 export function toSignIn(prefix: string, handle?: string): Outgoing {
-  const query = handle === undefined ? '' : `?request=${encodeURIComponent(handle)}`;
-  return redirect(prefix + paths.signIn + query);
+  return redirect(handle === undefined ? prefix + paths.signIn : withRequest(prefix, paths.signIn, handle));
 }

@@ -243,20 +243,20 @@ export class Product {
     return resource;
   }
 
-  /** An initial access token (RFC 7591 section 3) for so many registrations within so many seconds. */
-  async initialAccessToken(uses: number | null = 1, seconds = 3600): Promise<string> {
+  /** An initial access token (RFC 7591 section 3) for so many registrations within so many seconds, vouching for this scope. */
+  async initialAccessToken(uses: number | null = 1, seconds = 3600, scope = ''): Promise<string> {
     const { ids, store } = this.rooms;
     const now = this.clock.now();
     const token = randomBytes(32).toString('base64url');
     const expires_at = now + seconds * 1000;
-    const record = { id: ids.next('iat'), note: '', uses_left: uses, created_at: now, expires_at };
+    const record = { id: ids.next('iat'), note: '', scope, uses_left: uses, created_at: now, expires_at };
     await store.registrations.saveInitialToken({ token: { ...record, token_hash: sha256(token) } });
     return token;
   }
 
   /** Disables a client (or enables it again), as an administrator would. */
   async setClientStatus(client: Client, status: Client['status']): Promise<void> {
-    await this.rooms.store.clients.update({ client: writeClient({ ...client, status }) });
+    await this.rooms.store.clients.setStatus({ id: client.id, status, now: this.clock.now() });
   }
 
   /** A new user with the password `PASSWORD`. */

@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { LONGEST_ACCESS_TOKEN } from '../../registry/lifetimes.ts';
 import {
   address,
   choice,
@@ -201,10 +202,13 @@ export const tree = section('', {
       { text: 'How long an authorization code can be redeemed.', default: '1m' },
     ),
     access_token_lifetime: duration(
-      { min: '10s', max: '24h' },
+      { min: '10s', max: LONGEST_ACCESS_TOKEN },
       { text: 'Of access tokens.', default: '15m' },
     ),
-    id_token_lifetime: duration({ min: '10s', max: '24h' }, { text: 'Of ID tokens.', default: '15m' }),
+    id_token_lifetime: duration(
+      { min: '10s', max: LONGEST_ACCESS_TOKEN },
+      { text: 'Of ID tokens.', default: '15m' },
+    ),
     refresh_token_lifetime: duration(
       { min: '1m', max: '3650d' },
       { text: 'Of a refresh token that is not used; each use starts it again.', default: '168h' },
@@ -247,7 +251,10 @@ export const tree = section('', {
 
   client_credentials: section('Tokens that a client gets for itself.', {
     enabled: truth({ text: 'Whether the grant is offered.', default: true }),
-    access_token_lifetime: duration({ min: '10s', max: '24h' }, { text: 'Of these tokens.', default: '1h' }),
+    access_token_lifetime: duration(
+      { min: '10s', max: LONGEST_ACCESS_TOKEN },
+      { text: 'Of these tokens.', default: '1h' },
+    ),
   }),
 
   observability: section('What the server tells about itself.', {

@@ -1,5 +1,6 @@
 import type { AuthorizationRequest } from '../../flow/requests.ts';
 import { html, type Outgoing, redirect } from '../../http/exchange.ts';
+import { withQuery } from '../with-query.ts';
 import { formPostPage } from './form-post.ts';
 
 /** Where an answer goes and how; known as soon as the client and its redirect URI are. */
@@ -18,10 +19,4 @@ export function answerClient(
     return { ...sent, headers: { ...sent.headers, 'content-security-policy': page.csp } };
   }
   return redirect(withQuery(address.redirect_uri, parameters));
-}
-
-/** Adds parameters to a URI that may have a query already, without touching a byte of it (RFC 6749 section 3.1.2). */
-function withQuery(uri: string, parameters: Readonly<Record<string, string>>): string {
-  const separator = !uri.includes('?') ? '?' : /[?&]$/.test(uri) ? '' : '&';
-  return `${uri}${separator}${new URLSearchParams(parameters)}`;
 }

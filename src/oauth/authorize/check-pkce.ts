@@ -1,6 +1,7 @@
 import { OAuthError } from '../../http/oauth-error.ts';
 import type { Params } from '../../http/params.ts';
 import type { Client } from '../../registry/clients.ts';
+import { scopeTokens } from '../../registry/scopes.ts';
 
 /** RFC 7636 section 4.2: base64url of a SHA-256. */
 const S256_CHALLENGE = /^[A-Za-z0-9_-]{43}$/;
@@ -21,6 +22,15 @@ export function checkPkce(params: Params, client: Client): string | null {
     );
   }
   return challenge;
+}
+
+/** The nonce protects nothing unless it comes back in an ID token, and only the scope openid gives one. */
+export function checkNonceComesBack(challenge: string | null, scope: string): void {
+  if (challenge !== null || scopeTokens(scope).includes('openid')) return;
+  throw new OAuthError(
+    'invalid_request',
+    'Without PKCE the scope openid is required: the nonce comes back in the ID token (RFC 9700 section 2.1.1).',
+  );
 }
 
 function checkNonceInstead(params: Params, client: Client): null {

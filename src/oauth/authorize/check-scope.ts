@@ -19,13 +19,12 @@ export async function checkScope(
   claimsJson: string | null,
   parts: ScopeParts,
 ): Promise<Entitlement> {
-  const named = params.all('resource');
   const ceiling = client.scope === '' ? null : client.scope;
-  const asked = { scope: params.get('scope'), resources: named, defaultScope: parts.defaultScope, ceiling };
-  const entitlement = await checkAsk(asked, parts);
+  const ask = { scope: params.get('scope'), resources: params.all('resource'), ceiling };
+  const entitlement = await checkAsk({ ...ask, defaultScope: parts.defaultScope }, parts);
   const { scope } = entitlement;
   // Without a scope there is nothing to consent to (RFC 6749 section 3.3), but a resource may have none at all.
-  if (scope === '' && named.length === 0) {
+  if (scope === '' && entitlement.targets.length === 0) {
     throw new OAuthError('invalid_scope', 'The parameter scope is missing, and this client has no default.');
   }
   return { ...entitlement, scope: withClaims(scope, ceiling, claimsJson) };

@@ -1,19 +1,22 @@
-import { paths } from '../../flow/paths.ts';
+import { paths, withRequest } from '../../flow/paths.ts';
 import {
   type AuthorizationRequest,
   type AuthorizationRequests,
+  requestGone,
   requestId,
   type StoredRequest,
 } from '../../flow/requests.ts';
+import { sessionToken } from '../../flow/session-cookie.ts';
+import { describeOAuthError } from '../../http/errors.ts';
 import { type Incoming, type Outgoing, redirect } from '../../http/exchange.ts';
 import { OAuthError } from '../../http/oauth-error.ts';
-import { SESSION_COOKIE, type Sessions } from '../../identity/sessions.ts';
+import type { Sessions } from '../../identity/sessions.ts';
 import { sha256 } from '../../kernel/bytes.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import type { Ids } from '../../kernel/ids.ts';
 import { type Random, randomToken } from '../../kernel/random.ts';
 import type { Client, Clients } from '../../registry/clients.ts';
-import type { Resource, Resources } from '../../registry/resources.ts';
+import type { Resources } from '../../registry/resources.ts';
 import type { CodeStore, ConsentStore } from '../../store/store.ts';
 import type { OAuthSettings } from '../settings.ts';
 import { answerClient } from './answer.ts';
@@ -50,7 +53,7 @@ export class Dispatcher {
     const { prefix, requests } = this.#parts;
     // A form that another site posts comes without our session (SameSite=Lax); the redirect brings it along.
     if (incoming.method === 'POST')
-      return redirect(`${prefix}${paths.resume}?request=${await requests.save(request)}`);
+      return redirect(withRequest(prefix, paths.resume, await requests.save(request)));
     const stored: StoredRequest = { request, created_at: this.#parts.clock.now(), decision: null };
     return this.#advance(incoming, stored, client, null);
   }
@@ -60,11 +63,7 @@ export class Dispatcher {
     const handle = incoming.query.get('request');
     const stored = handle === undefined ? undefined : await this.#parts.requests.find(handle);
     const client = stored && (await this.#parts.clients.findActive(stored.request.client_id));
-    if (handle === undefined || !stored || !client) {
-      throw new OAuthError('invalid_request', 'This sign-in has taken too long or is finished already.', {
-        hint: 'Go back to the application and start again.',
-      });
-    }
+    if (handle === undefined || !stored || !client) throw requestGone();
     return this.#advance(incoming, stored, client, handle);
   }
 
@@ -76,12 +75,12 @@ export class Dispatcher {
   ): Promise<Outgoing> {
     const { issuer, prefix, requests, clock } = this.#parts;
     const { request } = stored;
-    const session = await this.#parts.sessions.find(incoming.cookies.get(SESSION_COOKIE));
+    const session = await this.#parts.sessions.find(sessionToken(incoming));
     const step = nextStep({
       ...stored,
       client,
       session,
-      resources: await this.#namedResources(request),
+      resources: await this.#parts.resources.findAll(request.resources),
       consents: session
         ? await this.#parts.consents.find({ user_id: session.user_id, client_id: client.id })
         : [],
@@ -91,11 +90,15 @@ export class Dispatcher {
       case 'sign-in':
       case 'consent': {
         const page = step.to === 'sign-in' ? paths.signIn : paths.consent;
-        return redirect(`${prefix}${page}?request=${handle ?? (await requests.save(request))}`);
+        return redirect(withRequest(prefix, page, handle ?? (await requests.save(request))));
       }
       case 'error':
         if (handle !== null) await requests.remove(handle);
-        return answerClient(request, issuer, { error: step.error, error_description: step.description });
+        return answerClient(
+          request,
+          issuer,
+          describeOAuthError(new OAuthError(step.error, step.description)),
+        );
       case 'code':
         return answerClient(request, issuer, {
           code: await this.#issueCode(request, step, handle),
@@ -111,7 +114,7 @@ export class Dispatcher {
     const { settings, codes, clock, random, ids } = this.#parts;
     const code = randomToken(random);
     const now = clock.now();
-    await codes.issue({
+    const { outcome } = await codes.issue({
       request_id: handle === null ? null : requestId(handle),
       code: {
         code_hash: sha256(code),
@@ -133,11 +136,8 @@ export class Dispatcher {
         redeemed_at: null,
       },
     });
+    // Two windows may come back with one decision: the first has the code.
+    if (outcome === 'gone') throw requestGone();
     return code;
-  }
-
-  async #namedResources(request: AuthorizationRequest): Promise<readonly Resource[]> {
-    const found = await Promise.all(request.resources.map((uri) => this.#parts.resources.find(uri)));
-    return found.filter((resource) => resource !== undefined);
   }
 }

@@ -1,19 +1,24 @@
 import { paths } from '../../flow/paths.ts';
 import type { AuthorizationRequest } from '../../flow/requests.ts';
+import { sessionToken } from '../../flow/session-cookie.ts';
+import { describeOAuthError } from '../../http/errors.ts';
 import type { Incoming, Outgoing, Route } from '../../http/exchange.ts';
 import { OAuthError } from '../../http/oauth-error.ts';
 import type { Params } from '../../http/params.ts';
+import type { Sessions } from '../../identity/sessions.ts';
 import type { Client, Clients } from '../../registry/clients.ts';
 import type { Resources } from '../../registry/resources.ts';
+import { refuseRepeats, refuseTwoAddresses } from '../check-repeats.ts';
 import { checkClaimsParameter } from '../claims-parameter.ts';
 import type { IdTokenReader } from '../id-token-hint.ts';
 import type { OAuthSettings } from '../settings.ts';
 import { answerClient, type ReturnAddress } from './answer.ts';
+import { checkCarried } from './check-carried.ts';
 import { checkClient } from './check-client.ts';
-import { checkPkce } from './check-pkce.ts';
-import { checkCarried, checkMaxAge, checkPrompt } from './check-prompt.ts';
+import { checkMaxAge } from './check-max-age.ts';
+import { checkNonceComesBack, checkPkce } from './check-pkce.ts';
+import { checkPrompt } from './check-prompt.ts';
 import { checkRedirectUri } from './check-redirect-uri.ts';
-import { refuseRepeats, refuseTwoAddresses } from './check-repeats.ts';
 import { checkResponseMode, checkResponseType, refuseRequestObjects } from './check-response.ts';
 import { checkScope } from './check-scope.ts';
 import { checkSubject } from './check-subject.ts';
@@ -24,6 +29,7 @@ export interface AuthorizeParts {
   readonly settings: OAuthSettings;
   readonly clients: Clients;
   readonly resources: Resources;
+  readonly sessions: Pick<Sessions, 'find'>;
   readonly idTokens: IdTokenReader;
   readonly dispatcher: Dispatcher;
 }
@@ -68,9 +74,23 @@ async function authorize(incoming: Incoming, params: Params, parts: AuthorizePar
     const request = await checkRequest(params, client, redirect_uri, parts);
     return await parts.dispatcher.begin(incoming, request, client);
   } catch (error) {
-    if (!(error instanceof OAuthError)) throw error;
-    return answerClient(address, parts.issuer, { error: error.error, error_description: error.message });
+    if (!(error instanceof OAuthError) || !(await maySendBack(incoming, params, client, parts))) throw error;
+    return answerClient(address, parts.issuer, describeOAuthError(error));
   }
+}
+
+/**
+ * Anybody can register an address of their own and make a link to us that is faulty on purpose, so as to lead to it under our
+ * name. An error goes there by itself only once somebody signed in, or nobody was to see a page (RFC 9700 section 4.11.2).
+ */
+async function maySendBack(
+  incoming: Incoming,
+  params: Params,
+  client: Client,
+  { sessions }: AuthorizeParts,
+): Promise<boolean> {
+  if (client.source !== 'dynamic' || params.get('prompt') === 'none') return true;
+  return (await sessions.find(sessionToken(incoming))) !== undefined;
 }
 
 /** The rules of a request, one a line, in the order in which their errors are told. */
@@ -84,8 +104,8 @@ async function checkRequest(
   refuseRequestObjects(params);
   checkResponseType(params, client);
   const response_mode = checkResponseMode(params);
-  const state = checkCarried(params, 'state', 4096);
-  const nonce = checkCarried(params, 'nonce', 1024);
+  const state = checkCarried(params, 'state', 2048);
+  const nonce = checkCarried(params, 'nonce', 512);
   const login_hint = checkCarried(params, 'login_hint', 320);
   const code_challenge = checkPkce(params, client);
   const prompt = checkPrompt(params);
@@ -96,6 +116,7 @@ async function checkRequest(
     ...parts,
     defaultScope: parts.settings.default_scope,
   });
+  checkNonceComesBack(code_challenge, scope);
   return {
     client_id: client.id,
     redirect_uri,

@@ -122,7 +122,8 @@ describe('what a browser meets next', () => {
   });
 
   test('a decision counts for the session that made it, with the scope that it left', () => {
-    const decision = { outcome: 'granted', scope: 'openid', session_id: 'ses', at: NOW } as const;
+    const granted = { outcome: 'granted', scope: 'openid', resources: request.resources } as const;
+    const decision = { ...granted, session_id: 'ses', at: NOW };
     expect(nextStep(facts({ decision, consents: [] }))).toMatchObject({ to: 'code', scope: 'openid' });
     expect(nextStep(facts({ decision: { ...decision, session_id: 'other' }, consents: [] })).to).toBe(
       'consent',

@@ -54,18 +54,14 @@ export function nextStep(facts: Facts): Step {
     );
   }
   if (decision?.outcome === 'granted' && decision.session_id === session.id) {
-    return grant(facts, session, decision.scope);
+    return grant(session, decision);
   }
-  if (!needsConsent(facts)) return grant(facts, session, request.scope);
+  if (!needsConsent(facts)) return grant(session, request);
   if (!silent) return { to: 'consent' };
   return refusal('consent_required', 'The user has not consented to this.');
 }
 
-/** A resource at which everything was unticked is no audience: a token for it would open what looks at nothing else. */
-function grant({ request, resources: known }: Facts, session: Session, scope: string): Step {
-  const asked = scopesByResource(request.scope, known);
-  const granted = scopesByResource(scope, known);
-  const resources = request.resources.filter((uri) => !asked.has(uri) || granted.has(uri));
+function grant(session: Session, { scope, resources }: Pick<Decision, 'scope' | 'resources'>): Step {
   if (resources.length > 0) return { to: 'code', session, scope, resources };
   return refusal('access_denied', 'The user allowed nothing at the resource.');
 }

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import type { AuditTrail } from '../../audit/trail.ts';
 import { OAuthError } from '../../http/oauth-error.ts';
 import { equalSecrets, sha256 } from '../../kernel/bytes.ts';
@@ -9,7 +8,7 @@ import type { CodeStore } from '../../store/store.ts';
 import type { AccessToken } from '../../tokens/issuer.ts';
 import { newRefreshToken, refreshTokenRecord } from '../../tokens/refresh-token.ts';
 import type { OAuthSettings } from '../settings.ts';
-import type { Grant, Proven, Spent, TokenRequest } from './grant.ts';
+import { type Grant, type Proven, provenUser, type Spent, type TokenRequest } from './grant.ts';
 
 export interface AuthorizationCodeParts {
   readonly settings: OAuthSettings;
@@ -63,20 +62,13 @@ function checkCodeVerifier(code: AuthCodeRecord, { form }: TokenRequest): void {
       'The code_verifier is not 43 to 128 unreserved characters (RFC 7636 section 4.1).',
     );
   }
-  const challenge = createHash('sha256').update(verifier, 'ascii').digest('base64url');
-  if (!equalSecrets(challenge, code.code_challenge))
+  if (!equalSecrets(sha256(verifier), code.code_challenge))
     throw invalidGrant('code_verifier does not match the challenge');
 }
 
 function proven(code: AuthCodeRecord, request: TokenRequest, parts: AuthorizationCodeParts): Proven {
   return {
-    user: {
-      id: code.user_id,
-      session_id: code.session_id,
-      authentication: { auth_time: code.auth_time, acr: code.acr, amr: JSON.parse(code.amr_json) },
-      nonce: code.nonce,
-      claims_json: code.claims_json,
-    },
+    user: provenUser(code, code.nonce),
     scope: code.scope,
     resources: JSON.parse(code.resources_json),
     family_id: code.family_id,

@@ -30,7 +30,7 @@ export function clientCredentialsGrant(parts: ClientCredentialsParts): Grant {
         { scope: form.get('scope'), resources: named, defaultScope: ceiling, ceiling },
         parts,
       );
-      if (named.length > 0) refuseUselessTargets(scope, targets);
+      refuseUselessAudiences(named, scope, targets);
       return {
         user: null,
         scope,
@@ -45,11 +45,12 @@ export function clientCredentialsGrant(parts: ClientCredentialsParts): Grant {
   };
 }
 
-/** A token for a resource at which the client may do nothing would still open what only looks at the audience. */
-function refuseUselessTargets(scope: string, targets: readonly Resource[]): void {
+/** A token for a place at which the client may do nothing would still open what only looks at the audience. */
+function refuseUselessAudiences(named: readonly string[], scope: string, targets: readonly Resource[]): void {
   const granted = new Set(scopeTokens(scope));
-  for (const { uri, scopes } of targets) {
-    if (scopes.length === 0 || scopes.some(({ name }) => granted.has(name))) continue;
+  for (const uri of named) {
+    const target = targets.find((resource) => resource.uri === uri);
+    if (target?.scopes.some(({ name }) => granted.has(name))) continue;
     throw new OAuthError('invalid_target', 'The client has no scope at this resource.', {
       detail: `resource ${uri}`,
       hint: 'Give the client a scope of the resource: `authserver admin client update`.',

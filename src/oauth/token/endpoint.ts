@@ -4,11 +4,11 @@ import { OAuthError } from '../../http/oauth-error.ts';
 import type { Params } from '../../http/params.ts';
 import type { Users } from '../../identity/users.ts';
 import type { Resource, Resources } from '../../registry/resources.ts';
-import { scopeTokens, scopeWithin } from '../../registry/scopes.ts';
+import { intersectScopes, scopeTokens, scopeWithin } from '../../registry/scopes.ts';
 import type { AccessToken, TokenIssuer } from '../../tokens/issuer.ts';
 import { idTokenClaims } from '../claims-parameter.ts';
 import type { ClientAuthentication } from '../client-auth.ts';
-import { findTargets, scopeForAudience } from '../entitlement.ts';
+import { type Entitlement, scopeForAudience, stillGranted } from '../entitlement.ts';
 import type { OAuthSettings } from '../settings.ts';
 import type { Grant, Proven, ProvenUser, TokenRequest } from './grant.ts';
 
@@ -36,9 +36,13 @@ export function tokenRoute(parts: TokenEndpointParts): Route {
       const request: TokenRequest = { client, form: incoming.form, source: incoming.source };
       const grant = chooseGrant(request, grants);
       const proven = await grant.prove(request);
-      const audience = narrowAudience(request.form, proven);
-      const targets = await findTargets(audience, parts);
-      const scope = scopeForAudience(narrowScope(request.form, proven), audience, targets, parts.issuer);
+      const left = await stillGranted(proven, client, parts);
+      const audience = narrowAudience(request.form, left);
+      const targets = left.targets.filter(({ uri }) => audience.includes(uri));
+      const asked = narrowScope(request.form, proven, left);
+      const scope = scopeForAudience(asked, audience, targets, parts.issuer);
+      if (scope === '' && request.form.has('scope'))
+        throw new OAuthError('invalid_scope', 'The scope asked for means nothing at the resource asked for.');
       const access = await parts.tokens.accessToken({
         client_id: client.id,
         user_id: proven.user?.id ?? null,
@@ -48,7 +52,7 @@ export function tokenRoute(parts: TokenEndpointParts): Route {
         lifetime: accessTokenLifetime(request, proven, targets, parts.settings),
         authentication: proven.user?.authentication ?? null,
       });
-      const idToken = proven.user && (await issueIdToken(request, proven, proven.user, access, parts));
+      const idToken = proven.user && (await issueIdToken(request, left, proven.user, access, parts));
       const { refreshToken } = await proven.spend(access);
       return answer(access, scope, idToken, refreshToken);
     },
@@ -70,18 +74,21 @@ function chooseGrant({ form, client }: TokenRequest, grants: ReadonlyMap<string,
 }
 
 /** RFC 8707 section 2.2: a token may be asked for some of the resources granted, never for another one. */
-function narrowAudience(form: Params, proven: Proven): readonly string[] {
+function narrowAudience(form: Params, left: Entitlement): readonly string[] {
   const asked = [...new Set(form.all('resource'))];
-  if (asked.length === 0) return proven.resources;
-  if (asked.every((resource) => proven.resources.includes(resource))) return asked;
+  if (asked.length === 0) return left.resources;
+  if (asked.every((resource) => left.resources.includes(resource))) return asked;
   throw new OAuthError('invalid_target', 'The resource is not one that was granted.');
 }
 
 /** RFC 6749 section 6: the scope of one token may be narrower than the grant's, never wider. */
-function narrowScope(form: Params, proven: Proven): string {
-  const asked = form.get('scope') ?? proven.scope;
-  if (scopeWithin(asked, proven.scope)) return asked;
-  throw new OAuthError('invalid_scope', 'The scope asked for goes beyond what was granted.');
+function narrowScope(form: Params, granted: Entitlement, left: Entitlement): string {
+  const asked = form.get('scope') ?? granted.scope;
+  if (!scopeWithin(asked, granted.scope))
+    throw new OAuthError('invalid_scope', 'The scope asked for goes beyond what was granted.');
+  const narrowed = intersectScopes(asked, left.scope);
+  if (narrowed !== '' || asked === '') return narrowed;
+  throw new OAuthError('invalid_scope', 'The client may not have any of this scope any more.');
 }
 
 /** The client's own lifetime, or the shortest of its resources, or the server's, in ms. */
@@ -100,12 +107,12 @@ function accessTokenLifetime(
 /** An ID token goes with every grant that a user gave to sign in (OpenID Connect Core 3.1.3.3, 12.2). */
 async function issueIdToken(
   { client }: TokenRequest,
-  proven: Proven,
+  { scope }: Entitlement,
   user: ProvenUser,
   access: AccessToken,
   { tokens, users }: TokenEndpointParts,
 ): Promise<string | null> {
-  if (!scopeTokens(proven.scope).includes('openid')) return null;
+  if (!scopeTokens(scope).includes('openid')) return null;
   return tokens.idToken({
     client_id: client.id,
     user_id: user.id,
@@ -113,7 +120,7 @@ async function issueIdToken(
     nonce: user.nonce,
     authentication: user.authentication,
     accessToken: access.jwt,
-    claims: await idTokenClaims(user.claims_json, proven.scope, user.id, users),
+    claims: await idTokenClaims(user.claims_json, scope, user.id, users),
   });
 }
 

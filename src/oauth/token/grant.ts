@@ -1,5 +1,6 @@
 import type { Params } from '../../http/params.ts';
 import type { Client, GrantType } from '../../registry/clients.ts';
+import type { TokenFamilyRecord } from '../../store/records.ts';
 import type { AccessToken, Authentication } from '../../tokens/issuer.ts';
 
 /** A token request whose client is proven. */
@@ -30,6 +31,20 @@ export interface ProvenUser {
   readonly claims_json: string | null;
 }
 
+/** The user behind a code or a family, which keep the same of the sign-in. */
+export function provenUser(
+  row: Pick<TokenFamilyRecord, 'user_id' | 'session_id' | 'auth_time' | 'acr' | 'amr_json' | 'claims_json'>,
+  nonce: string | null,
+): ProvenUser {
+  return {
+    id: row.user_id,
+    session_id: row.session_id,
+    authentication: { auth_time: row.auth_time, acr: row.acr, amr: JSON.parse(row.amr_json) },
+    nonce,
+    claims_json: row.claims_json,
+  };
+}
+
 export interface Spent {
   readonly refreshToken: string | null;
 }
@@ -37,6 +52,6 @@ export interface Spent {
 /** One way to get tokens. It fills these hooks only; the endpoint's phases own every check that all grants share. */
 export interface Grant {
   readonly type: GrantType;
-  /** Parameters it understands besides those of every token request. */
+  /** Checks what was presented, and spends nothing of it. @throws OAuthError `invalid_grant` or `invalid_request` */
   prove(request: TokenRequest): Promise<Proven>;
 }

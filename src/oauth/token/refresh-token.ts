@@ -8,7 +8,7 @@ import type { RefreshStore } from '../../store/store.ts';
 import type { AccessToken } from '../../tokens/issuer.ts';
 import { isRefreshToken, refreshTokenRecord, successorOf } from '../../tokens/refresh-token.ts';
 import type { OAuthSettings } from '../settings.ts';
-import type { Grant, Spent, TokenRequest } from './grant.ts';
+import { type Grant, provenUser, type Spent, type TokenRequest } from './grant.ts';
 
 export interface RefreshTokenParts {
   readonly settings: OAuthSettings;
@@ -35,13 +35,8 @@ export function refreshTokenGrant(parts: RefreshTokenParts): Grant {
       if (family.revoked_at !== null) throw invalidGrant(`its family was revoked: ${family.revoked_reason}`);
       refuseExpired(token, family, parts.clock.now());
       return {
-        user: {
-          id: family.user_id,
-          session_id: family.session_id,
-          authentication: { auth_time: family.auth_time, acr: family.acr, amr: JSON.parse(family.amr_json) },
-          nonce: null,
-          claims_json: family.claims_json,
-        },
+        // An ID token that is refreshed has no nonce (OpenID Connect Core 12.2).
+        user: provenUser(family, null),
         scope: family.scope,
         resources: JSON.parse(family.resources_json),
         family_id: family.id,

@@ -70,10 +70,17 @@ async function races(world: World, end: End, first: number): Promise<void> {
 
 async function signInRace(world: World, lock: (typeof lockings)[string], round: number): Promise<void> {
   const user = await world.user();
-  const locked = passTurns(round).then(() => lock(world, user));
-  const session = sessionRow(user.id);
-  const started = world.store.sessions.start({ session, password_hash: 'first hash', replaces: null });
-  await Promise.all([started, locked]);
+  const start = () =>
+    world.store.sessions.start({
+      session: sessionRow(user.id),
+      password_hash: 'first hash',
+      replaces: null,
+    });
+  const steps = [start, () => lock(world, user)];
+  const [first, second] = round % 2 === 0 ? steps : steps.toReversed();
+  const begun = first?.();
+  await passTurns(round);
+  await Promise.all([begun, second?.()]);
   expect(await world.store.sessions.listOfUser({ user_id: user.id, now: NOW })).toEqual([]);
 }
 

@@ -3,6 +3,7 @@
  * test here, races and faults included; a driver passes when its harness does. It must not know any engine.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describeCodes } from './codes.ts';
 import { describeFaults } from './faults.ts';
 import type { Harness, OpenedStore } from './harness.ts';
 import { describeIdentity } from './identity.ts';
@@ -29,6 +30,7 @@ export function conformance(name: string, harness: Harness): void {
       describeIdentity(world);
       describeLoginFailures(world);
       describeRegistry(world);
+      describeCodes(world);
       describeTokens(world);
       describeInstallation(world);
       describe('races', () => describeRaces(world));

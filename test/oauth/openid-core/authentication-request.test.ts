@@ -50,6 +50,24 @@ describeEngines('authentication requests (OpenID Connect Core 3.1.2.1, 6)', (eng
     expect(back.searchParams.has('code')).toBe(true);
   });
 
+  test('the scopes address and phone, for which there are no claims here, are ignored (sections 3.1.2.1, 5.4)', async () => {
+    const scope = 'openid address email phone';
+    const { tokens } = await product.grant(client, { browser, ask: { scope } });
+    expect(tokens.scope).toBe('openid email');
+    const bounded = await product.client({ skip_consent: true, scope: 'openid email' });
+    expect((await product.grant(bounded, { browser, ask: { scope } })).tokens.scope).toBe('openid email');
+    for (const unusable of ['address', 'openid address launch_rockets']) {
+      const { answer } = await browser.ask(client, { scope: unusable });
+      expect(answer.location?.searchParams.get('error')).toBe('invalid_scope');
+    }
+  });
+
+  test('a resource may have scopes of these names, and then they mean something', async () => {
+    await product.resource('https://directory.example/', ['phone']);
+    const ask = { scope: 'openid address phone' };
+    expect((await product.grant(client, { browser, ask })).tokens.scope).toBe('openid phone');
+  });
+
   test('a request may be posted as a form (section 3.1.2.1)', async () => {
     const verifier = newVerifier();
     const back = await browser.walk(

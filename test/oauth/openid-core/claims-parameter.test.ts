@@ -52,7 +52,7 @@ describeEngines('the claims parameter (OpenID Connect Core 5.5)', (engine) => {
     const { answer, verifier } = await browser.ask(fresh, { claims: JSON.stringify(both) });
     const decided = await browser.submit(await browser.follow(answer), {
       decision: 'allow',
-      scope: ['profile'],
+      scope: ['0:profile'],
     });
     const code = (await browser.walk(decided)).searchParams.get('code') ?? '';
     const { json } = await product.redeem(fresh, { code, verifier });

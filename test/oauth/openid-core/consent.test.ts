@@ -37,7 +37,7 @@ describeEngines('consent (OpenID Connect Core 3.1.2.4)', (engine) => {
     client = await product.client();
   });
 
-  /** Asks, and answers the consent page with just these boxes ticked. */
+  /** Asks, and answers the consent page with just these boxes ticked, each `<place of the resource>:<token>`. */
   async function consentTo(scope: readonly string[], ask: Fields) {
     const { answer, verifier } = await browser.ask(client, ask);
     const page = await browser.follow(answer);
@@ -49,7 +49,7 @@ describeEngines('consent (OpenID Connect Core 3.1.2.4)', (engine) => {
   const pageOf = ({ location }: Answer) => location?.pathname.replace('/auth', '');
 
   test('what is unticked is not granted: not in the answer, the tokens or UserInfo', async () => {
-    const tokens = await consentTo(['email'], { scope: 'openid profile email' });
+    const tokens = await consentTo(['0:email'], { scope: 'openid profile email' });
     expect([tokens.scope, claimsOf(tokens.access_token).scope]).toEqual(['openid email', 'openid email']);
     const userinfo = (await product.get('/oauth/userinfo', bearer(tokens.access_token))).json;
     expect(userinfo).toHaveProperty('email');
@@ -58,13 +58,16 @@ describeEngines('consent (OpenID Connect Core 3.1.2.4)', (engine) => {
   });
 
   test('a refresh cannot ask for what was unticked (RFC 6749 section 6)', async () => {
-    const tokens = await consentTo(['email'], { scope: 'openid profile email' });
+    const tokens = await consentTo(['0:email'], { scope: 'openid profile email' });
     const { json } = await product.refresh(client, tokens.refresh_token, { scope: 'openid profile' });
     expect(json.error).toBe('invalid_scope');
   });
 
   test('nothing can be ticked that was not asked for', async () => {
-    const tokens = await consentTo(['email', 'profile', 'notes:write'], { scope: 'openid email' });
+    const tokens = await consentTo(
+      ['0:email', '0:profile', '0:notes:write', '1:email', '2:notes:write', 'email'],
+      { scope: 'openid email' },
+    );
     expect(tokens.scope).toBe('openid email');
   });
 
@@ -80,12 +83,12 @@ describeEngines('consent (OpenID Connect Core 3.1.2.4)', (engine) => {
   });
 
   test('unticked scopes of a resource are not in its token', async () => {
-    const tokens = await consentTo(['notes:read'], { scope: 'openid notes:read notes:write' });
+    const tokens = await consentTo(['2:notes:read'], { scope: 'openid notes:read notes:write' });
     expect(claimsOf(tokens.access_token)).toMatchObject({ aud: [ISSUER, API], scope: 'openid notes:read' });
   });
 
   test('a resource of which nothing is left ticked is no audience of the token', async () => {
-    const tokens = await consentTo(['email'], { scope: 'openid email notes:read' });
+    const tokens = await consentTo(['0:email'], { scope: 'openid email notes:read' });
     expect(claimsOf(tokens.access_token)).toMatchObject({ aud: ISSUER, scope: 'openid email' });
   });
 
@@ -94,6 +97,39 @@ describeEngines('consent (OpenID Connect Core 3.1.2.4)', (engine) => {
     const page = await browser.follow(answer);
     const back = await browser.walk(await browser.submit(page, { decision: 'allow', scope: [] }));
     expect([back.searchParams.get('error'), back.searchParams.has('code')]).toEqual(['access_denied', false]);
+  });
+
+  test('a token name that two resources share is ticked at each by itself', async () => {
+    const [notes, payments] = ['https://notes.example/shared', 'https://payments.example/shared'];
+    for (const uri of [notes, payments]) await product.resource(uri, ['shared:read', 'shared:write']);
+    const ask = { scope: 'openid shared:read shared:write', resource: [notes, payments] };
+    const tokens = await consentTo(['1:shared:read', '1:shared:write', '2:shared:write'], ask);
+    expect(claimsOf(tokens.access_token)).toMatchObject({ aud: notes, scope: 'shared:read shared:write' });
+    const user = await product.rooms.users.findByLogin(username);
+    const user_id = user?.user.id ?? '';
+    const kept = await product.rooms.store.consents.find({ user_id, client_id: client.id });
+    expect(Object.fromEntries(kept.map(({ resource, scope }) => [resource, scope]))).toEqual({
+      '': 'openid',
+      [notes]: 'shared:read shared:write',
+      [payments]: 'shared:write',
+    });
+    const again = async (scope: string, resource: string) =>
+      (await browser.ask(client, { scope, resource })).answer.location?.searchParams.has('code');
+    expect(await again('openid shared:read', notes)).toBe(true);
+    expect(await again('openid shared:write', payments)).toBe(true);
+    expect(await again('openid shared:read', payments)).toBe(false);
+  });
+
+  test('a decision is worth one code, however many windows come back with it at once', async () => {
+    const { answer } = await browser.ask(client);
+    const decided = await browser.submit(await browser.follow(answer), { decision: 'allow' });
+    const backs = await Promise.all(Array.from({ length: 6 }, () => browser.follow(decided)));
+    const codes = backs.filter(({ location }) => location?.searchParams.has('code'));
+    expect(codes).toHaveLength(1);
+    for (const back of backs.filter((one) => !codes.includes(one))) {
+      expect(back.status).toBe(400);
+      expect(back.body).toContain('finished already');
+    }
   });
 
   test('deny sends access_denied back with state and iss, and a new request asks anew', async () => {
@@ -110,14 +146,14 @@ describeEngines('consent (OpenID Connect Core 3.1.2.4)', (engine) => {
   });
 
   test('what was allowed is remembered, less is covered by it, more is asked for', async () => {
-    await consentTo(['email', 'profile'], { scope: 'openid email profile' });
+    await consentTo(['0:email', '0:profile'], { scope: 'openid email profile' });
     for (const scope of ['openid email profile', 'openid email', 'profile openid'])
       expect((await browser.ask(client, { scope })).answer.location?.searchParams.has('code')).toBe(true);
     expect(pageOf((await browser.ask(client, { scope: 'openid notes:read' })).answer)).toBe('/consent');
   });
 
   test('what was unticked is not remembered as allowed', async () => {
-    await consentTo(['email'], { scope: 'openid profile email' });
+    await consentTo(['0:email'], { scope: 'openid profile email' });
     expect(pageOf((await browser.ask(client, { scope: 'openid profile' })).answer)).toBe('/consent');
   });
 

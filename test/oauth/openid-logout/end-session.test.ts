@@ -6,13 +6,14 @@ import { type Answer, type Browser, type Fields, Product, query } from '../produ
 const LOGOUT = '/oauth/logout';
 const BYE = 'https://app.example/bye';
 const WITH_QUERY = 'https://app.example/bye?from=here';
+const OPEN_QUERY = 'https://app.example/bye?';
 
 describeEngines('RP-initiated logout', (engine) => {
   let product: Product;
   let client: Client;
   beforeAll(async () => {
     product = await Product.open(engine);
-    client = await product.client({ post_logout_redirect_uris: [BYE, WITH_QUERY] });
+    client = await product.client({ post_logout_redirect_uris: [BYE, WITH_QUERY, OPEN_QUERY] });
   });
   afterAll(() => product[Symbol.asyncDispose]());
 
@@ -54,6 +55,15 @@ describeEngines('RP-initiated logout', (engine) => {
       expect(done.headers['location']).toBe(`${BYE}?state=s`);
       expect(await isSignedIn(browser)).toBe(false);
     });
+  });
+
+  test('state is added to whatever query the address has, byte for byte', async () => {
+    for (const uri of [BYE, WITH_QUERY, OPEN_QUERY]) {
+      const { browser, id_token_hint } = await signIn();
+      const answer = await logout(browser, { id_token_hint, post_logout_redirect_uri: uri, state: 's' });
+      const separator = uri === BYE ? '?' : uri === WITH_QUERY ? '&' : '';
+      expect(answer.headers['location']).toBe(`${uri}${separator}state=s`);
+    }
   });
 
   test('the session is ended in the database, not only in the browser', async () => {
@@ -99,6 +109,24 @@ describeEngines('RP-initiated logout', (engine) => {
   test('an expired hint still says who is meant (section 2)', async () => {
     const { browser, id_token_hint } = await signIn();
     product.clock.advance(3600);
+    const answer = await logout(browser, { id_token_hint, post_logout_redirect_uri: BYE });
+    expect(answer.headers['location']).toBe(BYE);
+    expect(await isSignedIn(browser)).toBe(false);
+  });
+
+  test('a hint outlives the key that signed it: rotation leaves nobody signed in (section 2)', async () => {
+    const { keyring } = product.rooms;
+    const { browser, id_token_hint } = await signIn();
+    const { signing } = keyring.state();
+    const isRetired = () =>
+      keyring.state().keys.some(({ kid, state }) => kid === signing && state === 'retired');
+    await keyring.rotate();
+    for (let hour = 0; hour < 100 && !isRetired(); hour++) {
+      product.clock.advance(3600);
+      await keyring.tick();
+      expect(await isSignedIn(browser)).toBe(true);
+    }
+    expect(isRetired()).toBe(true);
     const answer = await logout(browser, { id_token_hint, post_logout_redirect_uri: BYE });
     expect(answer.headers['location']).toBe(BYE);
     expect(await isSignedIn(browser)).toBe(false);

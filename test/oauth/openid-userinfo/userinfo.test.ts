@@ -82,7 +82,7 @@ describeEngines('UserInfo', (engine) => {
     const browser = await product.signedIn((await product.user()).username);
     const { answer, verifier } = await browser.ask(client, { scope: 'openid email profile' });
     const page = await browser.follow(answer);
-    const back = await browser.walk(await browser.submit(page, { decision: 'allow', scope: ['profile'] }));
+    const back = await browser.walk(await browser.submit(page, { decision: 'allow', scope: ['0:profile'] }));
     const { json } = await product.redeem(client, { code: back.searchParams.get('code')!, verifier });
     const { json: claims } = await product.get(USERINFO, bearer(json.access_token));
     expect(claims).toHaveProperty('name');

@@ -2,7 +2,7 @@
 // client otherwise.
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type Client, writeClient } from '../../../src/registry/clients.ts';
+import type { Client } from '../../../src/registry/clients.ts';
 import { describeEngines } from '../../setup/engines.ts';
 import {
   type Answer,
@@ -65,7 +65,7 @@ describeEngines('errors of the authorization endpoint (RFC 6749 section 4.1.2.1)
 
   test('a disabled client is shown to the person like an unknown one', async () => {
     const disabled = await product.client();
-    await product.rooms.store.clients.update({ client: { ...writeClient(disabled), status: 'disabled' } });
+    await product.setClientStatus(disabled, 'disabled');
     const answer = await ask({}, disabled);
     expectShown(answer);
     const sentence = (page: Answer) => /role="alert">([^<]*)/.exec(page.body)?.[1];
@@ -93,10 +93,24 @@ describeEngines('errors of the authorization endpoint (RFC 6749 section 4.1.2.1)
     ['a resource that does not exist', { resource: 'https://other.example/' }, 'invalid_target'],
     ['a parameter sent twice (section 3.1)', { scope: ['openid', 'email'] }, 'invalid_request'],
     ['an unknown parameter sent twice', { unheard_of: ['a', 'a'] }, 'invalid_request'],
-    ['a nonce of 1025 characters', { nonce: 'n'.repeat(1025) }, 'invalid_request'],
+    ['a nonce of 513 characters', { nonce: 'n'.repeat(513) }, 'invalid_request'],
+    ['a scope of more than 4096 characters', { scope: `openid ${'read '.repeat(900)}read` }, 'invalid_scope'],
+    ['17 resources', { resource: Array(17).fill('https://api.example/') }, 'invalid_request'],
+    [
+      'a claims parameter of more than 2048 characters',
+      { claims: JSON.stringify({ id_token: { ['a'.repeat(2048)]: null } }) },
+      'invalid_request',
+    ],
     ['max_age that is no number', { max_age: 'soon' }, 'invalid_request'],
   ])('%s is sent back to the client with state and iss: %s', async (_, fields, error) => {
     expectSentBack(await ask(fields), error);
+  });
+
+  test('a state of 2049 characters is not carried through pages, but comes back with the error', async () => {
+    const state = 's'.repeat(2049);
+    const { location } = await ask({ state });
+    expect(location?.searchParams.get('error')).toBe('invalid_request');
+    expect(location?.searchParams.get('state')).toBe(state);
   });
 
   test('a client that is not registered for codes is sent back unauthorized_client', async () => {
@@ -194,7 +208,7 @@ describeEngines('answers of the authorization endpoint (RFC 6749 section 4.1.2)'
     },
   );
 
-  test.each(['a=b&c=d', '+ %2B%00', 'Grüße 🙂', '<script>\'"', 's'.repeat(4096)])(
+  test.each(['a=b&c=d', '+ %2B%00', 'Grüße 🙂', '<script>\'"', 's'.repeat(2048)])(
     'state comes back as it was: %.20s',
     async (state) => {
       const client = await product.client({ skip_consent: true });

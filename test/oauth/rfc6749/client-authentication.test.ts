@@ -120,7 +120,7 @@ describeEngines('client authentication (RFC 6749 section 2.3)', (engine) => {
 
   test('a wrong secret, an unknown client and a disabled one are told the same (section 5.2)', async () => {
     const disabled = await product.client();
-    await product.rooms.store.clients.update({ client: { ...writeClient(disabled), status: 'disabled' } });
+    await product.setClientStatus(disabled, 'disabled');
     const [wrong, unknown, off] = [
       await knock({}, basic(byBasic.id, `${SECRET}.`)),
       await knock({}, basic('nobody', SECRET)),

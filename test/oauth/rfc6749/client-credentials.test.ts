@@ -124,10 +124,13 @@ describeEngines('the client credentials grant', (engine) => {
     },
   );
 
-  test('a resource without a catalogue can be named by every client that may use the grant', async () => {
-    const { json } = await ask(await product.service('notes:read'), { resource: OPEN });
-    expect(claimsOf(json.access_token)).toMatchObject({ aud: OPEN });
-    expect(json).not.toHaveProperty('scope');
+  test('nobody was given anything at a resource without a catalogue, nor at the issuer: invalid_target', async () => {
+    const service = await product.service('notes:read openid');
+    for (const resource of [OPEN, ISSUER, [NOTES, OPEN], [NOTES, ISSUER]])
+      expect(await ask(service, { resource })).toMatchObject({
+        status: 400,
+        json: { error: 'invalid_target' },
+      });
   });
 
   test('is not for public clients, whatever they are registered for (section 4.4)', async () => {
@@ -171,7 +174,7 @@ describeEngines('without client_credentials.enabled', (engine) => {
     expect(json.grant_types_supported).toEqual(['authorization_code', 'refresh_token']);
     const registration = await product.call('POST', '/oauth/register', {
       json: { grant_types: ['client_credentials'] },
-      headers: bearer(await product.initialAccessToken()),
+      headers: bearer(await product.initialAccessToken(1, 3600, 'openid')),
     });
     expect(registration).toMatchObject({ status: 400, json: { error: 'invalid_client_metadata' } });
   });

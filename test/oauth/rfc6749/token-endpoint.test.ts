@@ -58,7 +58,7 @@ describeEngines('the token endpoint (RFC 6749 section 3.2)', (engine) => {
     expect([status, json.error]).toEqual([400, 'invalid_request']);
   });
 
-  test.each(['grant_type', 'code', 'redirect_uri', 'code_verifier', 'scope', 'unheard_of'])(
+  test.each(['grant_type', 'code', 'redirect_uri', 'code_verifier', 'scope', 'audience', 'unheard_of'])(
     'a parameter that is sent twice, %s, is invalid_request (section 3.2)',
     async (name) => {
       const { code, verifier } = await browser.authorize(client);
@@ -88,9 +88,7 @@ describeEngines('the token endpoint (RFC 6749 section 3.2)', (engine) => {
   });
 
   test('parameters that nobody knows are ignored (section 3.2)', async () => {
-    expect(
-      (await product.token(service, { ...ofService, unheard_of: 'x', audience: ['x', 'y'] })).status,
-    ).toBe(200);
+    expect((await product.token(service, { ...ofService, unheard_of: 'x', audience: 'x' })).status).toBe(200);
   });
 
   test('parameters are taken from the body only, credentials above all (section 2.3.1)', async () => {

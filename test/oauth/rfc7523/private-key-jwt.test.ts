@@ -203,6 +203,16 @@ describeEngines('private_key_jwt', (engine) => {
     expect(await present(assertion)).toMatchObject(refused);
   });
 
+  test('works once until its very last moment, where that is a fraction of a second (RFC 7519 section 2)', async () => {
+    const assertion = await assert({ claims: { exp: seconds() + 60.25 } });
+    expect((await present(assertion)).status).toBe(200);
+    for (let quarter = 0; quarter < 8; quarter++) {
+      product.clock.advance(quarter === 0 ? 90 : 0.25);
+      expect(await present(assertion)).toMatchObject(refused);
+    }
+    product.clock.advance(0.25);
+  });
+
   test('works once however many bring it at the same time', async () => {
     const assertion = await assert();
     const answers = await Promise.all(Array.from({ length: 20 }, () => present(assertion)));

@@ -87,7 +87,8 @@ describeEngines('registration in the mode admin_only', (engine) => {
 
   test('a client that an administrator vouched for may act for itself (RFC 6749 section 4.4)', async () => {
     const service = { grant_types: ['client_credentials'], scope: 'notes:read' };
-    const { status, json } = await register(product, service, await product.initialAccessToken());
+    const vouching = await product.initialAccessToken(1, 3600, 'notes:read notes:list');
+    const { status, json } = await register(product, service, vouching);
     expect(status).toBe(201);
     const token = await product.post(
       '/oauth/token',
@@ -95,6 +96,50 @@ describeEngines('registration in the mode admin_only', (engine) => {
       basic(json.client_id, json.client_secret),
     );
     expect(token.json).toMatchObject({ scope: 'notes:read' });
+  });
+});
+
+describeEngines('the scope of an initial access token', (engine) => {
+  let product: Product;
+  beforeAll(async () => {
+    product = await Product.open(engine, { AUTHSERVER_DCR_DEFAULT_CLIENT_SCOPE: 'openid email' });
+    await product.resource('https://payments.example', ['payments:read', 'payments:admin']);
+  });
+  afterAll(() => product[Symbol.asyncDispose]());
+
+  const service = (scope?: string) => ({ grant_types: ['client_credentials'], scope });
+  const vouching = (scope: string) => product.initialAccessToken(1, 3600, scope);
+
+  test('bounds the scope of a client that acts for itself', async () => {
+    const token = await vouching('payments:read');
+    for (const scope of ['payments:admin', 'payments:read payments:admin', 'openid payments:read']) {
+      const answer = await register(product, service(scope), token);
+      expect(answer).toMatchObject({ status: 400, json: { error: 'invalid_client_metadata' } });
+      expect(answer.json.error_description).toContain('initial access token');
+    }
+    expect((await register(product, service('payments:read'), token)).json.scope).toBe('payments:read');
+  });
+
+  test('is what a client gets that acts for itself and names no scope', async () => {
+    const { json } = await register(product, service(), await vouching('payments:read'));
+    expect(json.scope).toBe('payments:read');
+  });
+
+  test('without one, a token is no word for a client that acts for itself', async () => {
+    const token = await vouching('');
+    for (const scope of [undefined, '', 'payments:admin']) {
+      const answer = await register(product, service(scope), token);
+      expect(answer).toMatchObject({ status: 400, json: { error: 'invalid_client_metadata' } });
+      expect(answer.json.error_description).toContain('initial access token');
+    }
+    const both = { ...METADATA, grant_types: ['authorization_code', 'client_credentials'] };
+    expect((await register(product, both, token)).json.grant_types).toEqual(['authorization_code']);
+  });
+
+  test('does not bound a client whose users consent', async () => {
+    const metadata = { ...METADATA, scope: 'openid payments:admin' };
+    const { json } = await register(product, metadata, await vouching('payments:read'));
+    expect(json.scope).toBe('openid payments:admin');
   });
 });
 
@@ -204,6 +249,15 @@ describeEngines('registration in the mode open', (engine) => {
     expect(json.registration_access_token).not.toBe('mine');
   });
 
+  test('of a key, what a key consists of is kept, and nothing that came along with it', async () => {
+    const junk = 'x'.repeat(10_000);
+    const jwks = { keys: [{ ...JWK, use: 'sig', alg: 'EdDSA', junk, x5c: [junk], n: junk, y: junk }] };
+    const answer = await register(product, { ...METADATA, jwks });
+    const kept = { keys: [{ ...JWK, use: 'sig', alg: 'EdDSA' }] };
+    expect(answer.json.jwks).toEqual(kept);
+    expect((await stored(product, answer))?.jwks).toEqual(kept);
+  });
+
   test('what only an administrator may set is not taken from a client', async () => {
     const answer = await register(product, {
       ...METADATA,
@@ -293,6 +347,8 @@ describeEngines('registration in the mode open', (engine) => {
     ['private_key_jwt without keys', { token_endpoint_auth_method: 'private_key_jwt' }],
     ['a private key', { jwks: { keys: [{ ...JWK, d: 'nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A' }] } }],
     ['a symmetric key', { jwks: { keys: [{ kty: 'oct', k: 'AAAA' }] } }],
+    ['a key with a name that never ends', { jwks: { keys: [{ ...JWK, kid: 'k'.repeat(2049) }] } }],
+    ['more keys than anybody needs', { jwks: { keys: Array.from({ length: 21 }, () => JWK) } }],
     ['no key set', { jwks: 'https://app.example/jwks' }],
     ['jwks_uri, which is not supported', { jwks_uri: 'https://app.example/jwks' }],
     ['no grant that is offered', { grant_types: ['implicit'] }],
@@ -300,6 +356,9 @@ describeEngines('registration in the mode open', (engine) => {
     ['response types that do not fit the grants (section 2.1)', { response_types: ['token'] }],
     ['an unknown application type', { application_type: 'service' }],
     ['a name with control characters', { client_name: 'Example\u202eApp' }],
+    ['a name that nobody sees', { client_name: '\u200b\u2060' }],
+    ['a name of spaces', { client_name: '   ' }],
+    ['a name with an invisible part', { client_name: 'Example\u200bApp' }],
     ['a page that is a script', { client_uri: 'javascript:alert(1)' }],
     ['a logo on plain http', { logo_uri: 'http://app.example/logo.png' }],
     ['a scope that is none', { scope: 'openid  email' }],
@@ -369,6 +428,16 @@ describeEngines('registration in the mode approved_redirects', (engine) => {
         status: 400,
         json: { error: 'invalid_redirect_uri' },
       });
+  });
+
+  test('is closed to other post-logout addresses: sign-out would lead there under our name', async () => {
+    const evil = { ...METADATA, post_logout_redirect_uris: [CALLBACK, 'https://evil.example/bye'] };
+    const answer = await register(product, evil);
+    expect(answer).toMatchObject({ status: 400, json: { error: 'invalid_client_metadata' } });
+    expect(answer.json.error_description).toContain('post_logout_redirect_uris');
+    const good = { ...METADATA, post_logout_redirect_uris: ['https://app.example/other'] };
+    expect((await register(product, good)).status).toBe(201);
+    expect((await register(product, evil, await product.initialAccessToken())).status).toBe(201);
   });
 
   test('does not tell which ones are approved', async () => {

@@ -101,7 +101,7 @@ describeEngines('management of a registration', (engine) => {
     expect(unknown.body).toBe(made.body);
   });
 
-  test('PUT replaces the metadata; members left out return to their defaults (section 2.2)', async () => {
+  test('PUT replaces the metadata; members left out return to their defaults, the scope stays (section 2.2)', async () => {
     const registered = await register({ ...METADATA, client_uri: 'https://app.example/', scope: 'openid' });
     const answer = await manage('PUT', registered, {
       json: { client_id: registered.client_id, redirect_uris: ['https://app.example/other'] },
@@ -111,11 +111,31 @@ describeEngines('management of a registration', (engine) => {
       client_id: registered.client_id,
       redirect_uris: ['https://app.example/other'],
       grant_types: ['authorization_code'],
-      scope: 'openid email',
+      scope: 'openid',
       registration_access_token: registered.registration_access_token,
     });
     expect(answer.json).not.toHaveProperty('client_uri');
     expect((await manage('GET', registered)).json).toEqual(answer.json);
+  });
+
+  test('PUT without a client_name names the client by its id (RFC 7591 section 2)', async () => {
+    const registered = await register();
+    const { json } = await put(registered, { client_name: undefined });
+    expect(json.client_name).toBe(registered.client_id);
+    expect((await manage('GET', registered)).json.client_name).toBe(registered.client_id);
+  });
+
+  test('PUT at the moment of being disabled or removed brings nothing back', async () => {
+    for (let round = 0; round < 10; round++) {
+      const [disabled, removed] = [await register(), await register()];
+      const client = (await product.rooms.clients.find(disabled.client_id))!;
+      await Promise.all([put(disabled, {}), product.setClientStatus(client, 'disabled'), put(disabled, {})]);
+      expect((await product.rooms.clients.find(client.id))?.status).toBe('disabled');
+      const [answer, gone] = await Promise.all([put(removed, {}), manage('DELETE', removed)]);
+      expect([200, 401]).toContain(answer.status);
+      expect(gone.status).toBe(204);
+      expect(await product.rooms.clients.find(removed.client_id)).toBeUndefined();
+    }
   });
 
   test('PUT takes effect at once: the old redirect URI is no good any more', async () => {
@@ -183,6 +203,18 @@ describeEngines('management of a registration', (engine) => {
     });
   });
 
+  test('PUT cannot bring in a post-logout address that nobody approved, but keeps those that were vouched for', async () => {
+    const vouched = 'https://vouched.example/bye';
+    const registered = await register(
+      { ...METADATA, post_logout_redirect_uris: [vouched] },
+      await product.initialAccessToken(),
+    );
+    expect((await put(registered, { post_logout_redirect_uris: [vouched, CALLBACK] })).status).toBe(200);
+    expect(
+      await put(registered, { post_logout_redirect_uris: [vouched, 'https://evil.example/bye'] }),
+    ).toMatchObject({ status: 400, json: { error: 'invalid_client_metadata' } });
+  });
+
   test('PUT cannot set what only an administrator may, nor undo what one did', async () => {
     const registered = await register();
     const client = (await product.rooms.clients.find(registered.client_id))!;
@@ -220,12 +252,41 @@ describeEngines('management of a registration', (engine) => {
   test('PUT cannot extend the scope of a client that acts for itself', async () => {
     await product.resource('https://notes.example', ['notes:read', 'notes:write']);
     const service = { grant_types: ['client_credentials'], redirect_uris: [], scope: 'notes:read' };
-    const registered = await register(service, await product.initialAccessToken());
+    const vouching = await product.initialAccessToken(1, 3600, 'notes:read notes:write');
+    const registered = await register(service, vouching);
     expect((await put(registered, { ...service, scope: 'notes:read' })).status).toBe(200);
+    expect((await put(registered, { ...service, scope: undefined })).json.scope).toBe('notes:read');
     expect(await put(registered, { ...service, scope: 'notes:read notes:write' })).toMatchObject({
       status: 400,
       json: { error: 'invalid_client_metadata' },
     });
+  });
+
+  test('PUT keeps to the scope that an administrator narrowed, and cannot shake it off', async () => {
+    const registered = await register({ ...METADATA, scope: 'openid email profile' });
+    const client = (await product.rooms.clients.find(registered.client_id))!;
+    const narrow = (scope: string) =>
+      product.rooms.store.clients.update({ client: writeClient({ ...client, scope }) });
+    await narrow('openid profile');
+    for (const scope of [undefined, '']) {
+      const { status, json } = await put(registered, { scope });
+      expect([status, json.scope]).toEqual([200, 'openid profile']);
+    }
+    expect(await put(registered, { scope: 'openid email' })).toMatchObject({
+      status: 400,
+      json: { error: 'invalid_client_metadata' },
+    });
+    expect((await put(registered, { scope: 'openid' })).json.scope).toBe('openid');
+    expect((await put(registered, { scope: 'openid profile' })).status).toBe(400);
+  });
+
+  test('PUT leaves a client that acts for itself without any scope where an administrator took it all', async () => {
+    const service = { grant_types: ['client_credentials'], redirect_uris: [], scope: undefined };
+    const registered = await register(service, await product.initialAccessToken(1, 3600, 'openid email'));
+    const client = (await product.rooms.clients.find(registered.client_id))!;
+    await product.rooms.store.clients.update({ client: writeClient({ ...client, scope: '' }) });
+    expect((await put(registered, { ...service, scope: 'openid' })).status).toBe(400);
+    expect((await put(registered, service)).json.scope).toBe('');
   });
 
   test('DELETE ends the client, its tokens and its management (section 2.3)', async () => {

@@ -113,6 +113,13 @@ describeEngines('PKCE (RFC 7636)', (engine) => {
     expect(answer.status).toBe(200);
   });
 
+  test('the nonce must come back in an ID token: without PKCE the scope openid is required', async () => {
+    await product.resource('https://api.example/', ['read']);
+    expect(await errorOf(lenient, { ...WITHOUT, scope: 'read' })).toBe('invalid_request');
+    expect(await errorOf(lenient, { ...WITHOUT, scope: 'openid read' })).toBeNull();
+    expect(await errorOf(lenient, { scope: 'read' })).toBeNull();
+  });
+
   test('without PKCE redirect_uri is required at the token endpoint (RFC 6749 section 4.1.3)', async () => {
     const { code } = await browser.authorize(lenient, WITHOUT);
     const without = await product.redeem(lenient, { code, verifier: '' }, { redirect_uri: undefined });

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { Client } from '../../../src/registry/clients.ts';
+import { type Client, writeClient } from '../../../src/registry/clients.ts';
 import { describeEngines } from '../../setup/engines.ts';
 import { bearer, claimsOf, type Fields, ISSUER, Product } from '../product.ts';
 
@@ -44,6 +44,36 @@ describeEngines('resource indicators', (engine) => {
       });
     });
 
+    test('the issuer is a resource too: with it named, the token opens UserInfo', async () => {
+      const own = await grant({ resource: ISSUER, scope: 'openid email' });
+      expect(claimsOf(own.access_token)).toMatchObject({ aud: ISSUER, scope: 'openid email' });
+      expect(await userInfo(own.access_token)).toBe(200);
+      const both = await grant({ resource: [NOTES, ISSUER], scope: 'openid notes:read' });
+      expect(claimsOf(both.access_token)).toMatchObject({
+        aud: [NOTES, ISSUER],
+        scope: 'openid notes:read',
+      });
+      expect(await userInfo(both.access_token)).toBe(200);
+    });
+
+    test('beside the issuer, a scope of a resource that is not named is invalid_scope', async () => {
+      expect(await errorOf({ resource: ISSUER, scope: 'openid notes:read' })).toBe('invalid_scope');
+      expect(await errorOf({ resource: `${ISSUER}/` })).toBe('invalid_target');
+    });
+
+    test('the issuer named without a scope means what the default scope says of it', async () => {
+      const bounded = await product.client({ scope: 'notes:read' });
+      const { answer } = await product.browser().ask(bounded, { resource: ISSUER, scope: undefined });
+      expect(answer.location?.searchParams.get('error')).toBe('invalid_scope');
+      await using other = await Product.open(engine, {
+        AUTHSERVER_OAUTH_DEFAULT_SCOPE: 'openid email notes:read',
+      });
+      await other.resource(NOTES, ['notes:read']);
+      const app = await other.client();
+      const { tokens } = await other.grant(app, { ask: { resource: ISSUER, scope: undefined } });
+      expect(claimsOf(tokens.access_token)).toMatchObject({ aud: ISSUER, scope: 'openid email' });
+    });
+
     test('one that is named twice counts once', async () => {
       const tokens = await grant({ resource: [NOTES, NOTES], scope: 'notes:read' });
       expect(claimsOf(tokens.access_token).aud).toBe(NOTES);
@@ -71,6 +101,7 @@ describeEngines('resource indicators', (engine) => {
     test('the error goes back to the client with state and iss (RFC 6749 section 4.1.2.1, RFC 9207)', async () => {
       const { answer } = await product.browser().ask(client, { resource: 'https://unknown.example' });
       expect(Object.fromEntries(answer.location!.searchParams)).toMatchObject({
+        error_description: expect.stringContaining('authserver admin resource create'),
         state: 'a state',
         iss: ISSUER,
       });
@@ -168,6 +199,24 @@ describeEngines('resource indicators', (engine) => {
       expect((await product.refresh(client, tokens.refresh_token)).status).toBe(200);
     });
 
+    test('a scope that means nothing at the resource asked for is invalid_scope, and the token is not spent', async () => {
+      const tokens = await grant(ask);
+      const fields = { resource: NOTES, scope: 'mail:read' };
+      const refused = await product.refresh(client, tokens.refresh_token, fields);
+      expect(refused).toMatchObject({ status: 400, json: { error: 'invalid_scope' } });
+      product.clock.advance(60);
+      const both = { resource: NOTES, scope: 'notes:read mail:read' };
+      const { json } = await product.refresh(client, tokens.refresh_token, both);
+      expect(json.scope).toBe('notes:read');
+    });
+
+    test('without a scope a resource where nothing is left is answered without one', async () => {
+      const tokens = await grant({ resource: [NOTES, BARE], scope: 'openid notes:read' });
+      const { json } = await product.refresh(client, tokens.refresh_token, { resource: BARE });
+      expect(claimsOf(json.access_token)).toMatchObject({ aud: BARE });
+      expect(json).not.toHaveProperty('scope');
+    });
+
     test('scope and resource narrow together (RFC 6749 section 6)', async () => {
       const tokens = await grant({ resource: [NOTES, MAIL], scope: 'notes:read notes:write mail:read' });
       const { json } = await product.refresh(client, tokens.refresh_token, {
@@ -177,6 +226,80 @@ describeEngines('resource indicators', (engine) => {
       expect(claimsOf(json.access_token)).toMatchObject({ aud: NOTES, scope: 'notes:read' });
       const wider = await product.refresh(client, json.refresh_token, { scope: 'notes:read export' });
       expect(wider).toMatchObject({ status: 400, json: { error: 'invalid_scope' } });
+    });
+  });
+
+  describe('what administrators cut reaches grants that are running', () => {
+    const A = 'https://a.example';
+    const B = 'https://b.example';
+    const two = () =>
+      Promise.all([product.resource(A, ['a:read', 'a:write']), product.resource(B, ['b:read'])]);
+    const remove = (resources: readonly { id: string }[]) =>
+      Promise.all(resources.map(({ id }) => product.rooms.store.resources.remove({ id })));
+    const lower = (app: Client, scope: string) =>
+      product.rooms.store.clients.update({ client: writeClient({ ...app, scope }) });
+
+    test('a resource that was removed is no audience any more; without any left the answer is invalid_target', async () => {
+      const [a, b] = await two();
+      const app = await product.client();
+      const { tokens } = await product.grant(app, {
+        ask: { resource: [A, B], scope: 'openid a:read b:read' },
+      });
+      await remove([a]);
+      const first = (await product.refresh(app, tokens.refresh_token)).json;
+      expect(claimsOf(first.access_token)).toMatchObject({ aud: B, scope: 'b:read' });
+      expect(await product.refresh(app, first.refresh_token, { resource: A })).toMatchObject({
+        status: 400,
+        json: { error: 'invalid_target' },
+      });
+      await remove([b]);
+      expect(await product.refresh(app, first.refresh_token)).toMatchObject({
+        status: 400,
+        json: { error: 'invalid_target' },
+      });
+    });
+
+    test('a code is held to it too', async () => {
+      const resources = await two();
+      const app = await product.client();
+      const browser = await product.signedIn((await product.user()).username);
+      const flow = await browser.authorize(app, { resource: A, scope: 'a:read' });
+      await remove(resources);
+      expect((await product.redeem(app, flow)).json.error).toBe('invalid_target');
+    });
+
+    test('a lowered ceiling lowers the scope, and takes the audience at which nothing is left', async () => {
+      const resources = await two();
+      const app = await product.client();
+      const { tokens } = await product.grant(app, { ask: { scope: 'openid email a:read a:write b:read' } });
+      await lower(app, 'openid a:read');
+      const first = (await product.refresh(app, tokens.refresh_token)).json;
+      expect(first.scope).toBe('openid a:read');
+      expect(claimsOf(first.access_token)).toMatchObject({ aud: [ISSUER, A], scope: 'openid a:read' });
+      await lower(app, 'a:read');
+      const second = (await product.refresh(app, first.refresh_token)).json;
+      expect(claimsOf(second.access_token)).toMatchObject({ aud: A, scope: 'a:read' });
+      expect(second).not.toHaveProperty('id_token');
+      await lower(app, 'a:write');
+      const asked = await product.refresh(app, second.refresh_token, { scope: 'a:read' });
+      expect(asked).toMatchObject({ status: 400, json: { error: 'invalid_scope' } });
+      await lower(app, 'profile');
+      const nothing = await product.refresh(app, second.refresh_token);
+      expect(nothing).toMatchObject({ status: 400, json: { error: 'invalid_target' } });
+      await lower(app, '');
+      const last = (await product.refresh(app, second.refresh_token)).json;
+      expect(last.scope).toBe('openid email a:read a:write b:read');
+      await remove(resources);
+    });
+
+    test('the ID token of a refresh keeps to the ceiling', async () => {
+      const app = await product.client();
+      const claims = JSON.stringify({ id_token: { email: null } });
+      const { tokens } = await product.grant(app, { ask: { claims } });
+      expect(claimsOf(tokens.id_token)).toHaveProperty('email');
+      await lower(app, 'openid');
+      const { json } = await product.refresh(app, tokens.refresh_token);
+      expect(claimsOf(json.id_token)).not.toHaveProperty('email');
     });
   });
 
@@ -213,7 +336,7 @@ describeEngines('resource indicators', (engine) => {
       });
       const page = await browser.follow(answer);
       expect(page.body).toContain(NOTES);
-      const decided = await browser.submit(page, { decision: 'allow', scope: ['openid', 'notes:read'] });
+      const decided = await browser.submit(page, { decision: 'allow', scope: ['0:openid', '1:notes:read'] });
       const back = await browser.walk(decided);
       const { json } = await product.redeem(app, { code: back.searchParams.get('code')!, verifier });
       expect(claimsOf(json.access_token)).toMatchObject({ aud: NOTES, scope: 'notes:read' });

@@ -3,9 +3,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Rooms } from '../../../src/app/compose.ts';
 import type { User } from '../../../src/identity/user.ts';
-import { type Client, writeClient } from '../../../src/registry/clients.ts';
+import type { Client } from '../../../src/registry/clients.ts';
 import { describeEngines } from '../../setup/engines.ts';
-import { type Browser, bearer, Product } from '../product.ts';
+import { type Browser, bearer, PASSWORD, Product } from '../product.ts';
 
 describeEngines('the end of a family of tokens (RFC 9700 section 4.14.2)', (engine) => {
   let product: Product;
@@ -47,8 +47,7 @@ describeEngines('the end of a family of tokens (RFC 9700 section 4.14.2)', (engi
     ['its client is removed', ({ store }, _, { id }) => store.clients.remove({ id })],
     [
       'its client is disabled',
-      ({ store }, _, client) =>
-        store.clients.update({ client: { ...writeClient(client), status: 'disabled' } }),
+      ({ store, clock }, _, { id }) => store.clients.setStatus({ id, status: 'disabled', now: clock.now() }),
     ],
   ])('all of it is dead once %s, with offline_access too', async (_, happens) => {
     for (const scope of ['openid', 'openid offline_access']) {
@@ -95,6 +94,45 @@ describeEngines('the end of a family of tokens (RFC 9700 section 4.14.2)', (engi
     await expectAlive(signedIn);
   });
 
+  test('a scope that only looks like offline_access does not count', async () => {
+    await product.resource('https://lookalike.example', ['offline-access', 'OFFLINE_ACCESS']);
+    const signedIn = await signIn('openid offline-access OFFLINE_ACCESS');
+    await signOut(signedIn.browser);
+    await expectDead(signedIn);
+  });
+
+  test('signing in again in the same browser does not take it out of reach of signing out', async () => {
+    const { user, client, browser, tokens } = await signIn('openid');
+    product.clock.advance(5);
+    await browser.authorize(client, { prompt: 'login' }, user.username);
+    expect(await product.isActive(witness, tokens.access_token)).toBe(true);
+    await signOut(browser);
+    await expectDead({ user, client, browser, tokens });
+  });
+
+  test('it outlives a session that nobody used for long, and ends with the one that follows', async () => {
+    const { user, client, browser, tokens } = await signIn('openid');
+    product.clock.advance(product.rooms.config.session.idle_timeout / 1000 + 1);
+    expect((await browser.get('/account')).location?.pathname).toMatch(/signin$/);
+    const { status, json: later } = await product.refresh(client, tokens.refresh_token);
+    expect(status).toBe(200);
+    await browser.submit(await browser.get('/signin'), { username: user.username, password: PASSWORD });
+    await signOut(browser);
+    await expectDead({ user, client, browser, tokens: later });
+  });
+
+  test('it ends when somebody else signs in in the same browser, but not with offline_access', async () => {
+    const online = await signIn('openid');
+    const { browser, user } = online;
+    const client = await product.client();
+    const { tokens } = await product.grant(client, { browser, ask: { scope: 'openid offline_access' } });
+    const { username } = await product.user();
+    product.clock.advance(5);
+    await browser.authorize(client, { prompt: 'login' }, username);
+    await expectDead(online);
+    await expectAlive({ user, client, browser, tokens });
+  });
+
   test('offline_access that the person unticked does not count', async () => {
     const user = await product.user();
     const client = await product.client();
@@ -102,7 +140,7 @@ describeEngines('the end of a family of tokens (RFC 9700 section 4.14.2)', (engi
     const { answer, verifier } = await browser.ask(client, { scope: 'openid email offline_access' });
     const decided = await browser.submit(await browser.follow(answer), {
       decision: 'allow',
-      scope: ['email'],
+      scope: ['0:email'],
     });
     const code = (await browser.walk(decided)).searchParams.get('code') ?? '';
     const { json: tokens } = await product.redeem(client, { code, verifier });

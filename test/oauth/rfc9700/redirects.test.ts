@@ -1,6 +1,51 @@
-import { expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Client } from '../../../src/registry/clients.ts';
 import { describeEngines } from '../../setup/engines.ts';
-import { authorizationRequest, CALLBACK, PASSWORD, Product } from '../product.ts';
+import { type Answer, authorizationRequest, CALLBACK, type Fields, PASSWORD, Product } from '../product.ts';
+
+const ELSEWHERE = 'https://elsewhere.example/callback';
+
+describeEngines('open redirection (RFC 9700 section 4.11.2)', (engine) => {
+  let product: Product;
+  let dynamic: Client;
+  beforeAll(async () => {
+    product = await Product.open(engine, { AUTHSERVER_DCR_MODE: 'open' });
+    const metadata = { redirect_uris: [ELSEWHERE], token_endpoint_auth_method: 'none' };
+    const { json } = await product.call('POST', '/oauth/register', { json: metadata });
+    dynamic = (await product.rooms.clients.find(json.client_id))!;
+  });
+  afterAll(() => product[Symbol.asyncDispose]());
+
+  const isSentAway = ({ location }: Answer) => location?.href.startsWith(ELSEWHERE) ?? false;
+
+  test.each<[string, Fields]>([
+    ['response_type', { response_type: 'x' }],
+    ['scope', { scope: 'launch_rockets' }],
+    ['a parameter sent twice', { state: ['a', 'b'] }],
+    ['prompt', { prompt: 'none login' }],
+    ['an answer by form_post', { response_mode: 'form_post', scope: 'launch_rockets' }],
+  ])('a link that is faulty on purpose leads nobody away who did not sign in: %s', async (_, faulty) => {
+    const { answer } = await product.browser().ask(dynamic, faulty);
+    expect([answer.status, answer.location]).toEqual([400, undefined]);
+    expect(answer.body).toContain('This did not work');
+    expect(answer.body).not.toContain('elsewhere.example');
+    const posted = await product.post('/oauth/authorize', { ...authorizationRequest(dynamic), ...faulty });
+    expect([posted.status, posted.location]).toEqual([400, undefined]);
+  });
+
+  test('who signed in is sent back with the error, and so is who was to see no page', async () => {
+    const browser = await product.signedIn((await product.user()).username);
+    expect(isSentAway((await browser.ask(dynamic, { scope: 'launch_rockets' })).answer)).toBe(true);
+    const silent = await product.browser().ask(dynamic, { scope: 'launch_rockets', prompt: 'none' });
+    expect(isSentAway(silent.answer)).toBe(true);
+  });
+
+  test('an application that an administrator registered is told of errors by whoever comes', async () => {
+    const client = await product.client({ redirect_uris: [ELSEWHERE] });
+    const { answer } = await product.browser().ask(client, { scope: 'launch_rockets' });
+    expect(isSentAway(answer)).toBe(true);
+  });
+});
 
 describeEngines('redirects (RFC 9700 section 4.12)', (engine) => {
   test('every redirect after a POST is 303, so that no form, and no password, is posted on', async () => {

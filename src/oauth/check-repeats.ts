@@ -1,5 +1,5 @@
-import { OAuthError } from '../../http/oauth-error.ts';
-import type { Params } from '../../http/params.ts';
+import { OAuthError } from '../http/oauth-error.ts';
+import type { Params } from '../http/params.ts';
 
 /** Sent twice, these do not say for sure who asks or where the answer goes: only the person can be told. */
 const ADDRESS = ['client_id', 'redirect_uri'];
@@ -12,14 +12,14 @@ export function refuseTwoAddresses(params: Params): void {
   if (name !== undefined) throw repeated(name);
 }
 
-/** No other parameter may come more than once (RFC 6749 section 3.1). */
+/** No other parameter may come more than once (RFC 6749 sections 3.1 and 3.2). */
 export function refuseRepeats(params: Params): void {
   const name = params.repeated(MAY_REPEAT);
   if (name !== undefined) throw repeated(name);
 }
 
 function repeated(name: string): OAuthError {
-  return new OAuthError('invalid_request', 'A parameter is sent more than once (RFC 6749 section 3.1).', {
+  return new OAuthError('invalid_request', 'A parameter is sent more than once (RFC 6749 section 3).', {
     detail: `repeated: ${JSON.stringify(name.slice(0, 100))}`,
   });
 }
