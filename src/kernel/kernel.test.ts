@@ -57,9 +57,9 @@ describe('durations', () => {
 
   test('what is written is read back', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 0, max: 10 ** 12 }), (ms) =>
-        expect(parseDuration(formatDuration(ms))).toBe(ms),
-      ),
+      fc.property(fc.integer({ min: 0, max: 10 ** 12 }), (ms) => {
+        expect(parseDuration(formatDuration(ms))).toBe(ms);
+      }),
     );
   });
 });

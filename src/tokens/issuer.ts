@@ -54,7 +54,7 @@ export const ID_TOKEN_TYPE = 'JWT';
 
 export interface TokenIssuerParts {
   readonly issuer: string;
-  readonly keyring: Pick<Keyring, 'sign' | 'algorithm'>;
+  readonly keyring: Pick<Keyring, 'sign'>;
   readonly clock: Clock;
   readonly ids: Ids;
   /** ms */
@@ -103,7 +103,7 @@ export class TokenIssuer {
   async idToken(contents: IdTokenContents): Promise<string> {
     const { issuer, keyring, clock, idTokenLifetime } = this.#parts;
     const iat = seconds(clock.now());
-    const { jwt } = await keyring.sign(ID_TOKEN_TYPE, {
+    const { jwt } = await keyring.sign(ID_TOKEN_TYPE, (algorithm) => ({
       ...contents.claims,
       iss: issuer,
       sub: contents.user_id,
@@ -112,9 +112,9 @@ export class TokenIssuer {
       exp: iat + seconds(idTokenLifetime),
       ...authenticationClaims(contents.authentication),
       ...(contents.nonce !== null && { nonce: contents.nonce }),
-      at_hash: tokenHash(contents.accessToken, keyring.algorithm),
+      at_hash: tokenHash(contents.accessToken, algorithm),
       sid: contents.session_id,
-    });
+    }));
     return jwt;
   }
 }

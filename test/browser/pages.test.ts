@@ -111,7 +111,7 @@ describe('in a browser', () => {
         await page.evaluate('document.activeElement.textContent.trim() || document.activeElement.value'),
       );
     }
-    expect(order).toEqual(['Example ID', 'ada', 'Sign out', 'profile', 'Allow', 'Deny']);
+    expect(order).toEqual(['Example ID', 'ada', 'Sign out', '0:profile', 'Allow', 'Deny']);
     expect(await page.evaluate('getComputedStyle(document.activeElement).outlineStyle')).toBe('solid');
     await page.keyboard.press('Shift+Tab');
     await page.keyboard.press('Space');
