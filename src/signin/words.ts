@@ -2,12 +2,11 @@ const MINUTE = 60;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-const date = new Intl.DateTimeFormat('en-GB', { dateStyle: 'long', timeZone: 'UTC' });
-const dateAndTime = new Intl.DateTimeFormat('en-GB', {
-  dateStyle: 'long',
-  timeStyle: 'short',
-  timeZone: 'UTC',
-});
+/** Only the account page tells dates: the data behind them is loaded when it is asked for, not at every start. */
+const inEnglish = (at: number, style: Intl.DateTimeFormatOptions) =>
+  new Date(at).toLocaleString('en-GB', { ...style, timeZone: 'UTC' });
+const date = (at: number) => inEnglish(at, { dateStyle: 'long' });
+const dateAndTime = (at: number) => inEnglish(at, { dateStyle: 'long', timeStyle: 'short' });
 
 /** A moment as pages show it: text for people, an exact time for programs. */
 export interface Moment {
@@ -30,15 +29,15 @@ export function ago(at: number, now: number): Moment {
   if (passed < HOUR) return { iso, text: `${amount(Math.floor(passed / MINUTE), 'minute')} ago` };
   if (passed < DAY) return { iso, text: `${amount(Math.floor(passed / HOUR), 'hour')} ago` };
   if (passed < 30 * DAY) return { iso, text: `${amount(Math.floor(passed / DAY), 'day')} ago` };
-  return { iso, text: date.format(at) };
+  return { iso, text: date(at) };
 }
 
 export function onDate(at: number): Moment {
-  return { iso: new Date(at).toISOString(), text: date.format(at) };
+  return { iso: new Date(at).toISOString(), text: date(at) };
 }
 
 export function atTime(at: number): Moment {
-  return { iso: new Date(at).toISOString(), text: `${dateAndTime.format(at)} UTC` };
+  return { iso: new Date(at).toISOString(), text: `${dateAndTime(at)} UTC` };
 }
 
 function amount(count: number, unit: string): string {

@@ -1,13 +1,14 @@
 import type { Pool, PoolClient } from 'pg';
 import { sha256 } from '../../kernel/bytes.ts';
-import type { CompiledStatement, Statement } from '../sql/statement.ts';
+import { type CompiledStatement, compiled } from '../sql/compiled.ts';
+import type { Statement } from '../sql/statement.ts';
 import type { Transaction } from '../sql/verb.ts';
 
 interface Named extends CompiledStatement {
   readonly name: string;
 }
 
-/** Statements compiled once per process; PostgreSQL prepares each once per connection, by its name. */
+/** The compiled statements; PostgreSQL prepares each once per connection, by its name. */
 export class PostgresStatements {
   readonly #named = new Map<object, Named>();
 
@@ -27,8 +28,9 @@ export class PostgresStatements {
   #name<In extends object>(statement: Statement<In, unknown>): Named {
     const known = this.#named.get(statement);
     if (known) return known;
-    const compiled = statement.compile('postgres');
-    const named = { name: sha256(compiled.text).slice(0, 24), ...compiled };
+    const text = compiled(statement, 'postgres');
+    // Named by its text: a connection that outlives an upgrade never runs an older text under the same name.
+    const named = { name: sha256(text.text).slice(0, 24), ...text };
     this.#named.set(statement, named);
     return named;
   }

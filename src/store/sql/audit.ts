@@ -9,13 +9,13 @@ import { read, type Verbs, write } from './verb.ts';
 const AUDIT_HEAD = 'audit.head';
 
 /** Locks the end of the chain by writing it, so that appenders queue and no two share a predecessor. */
-const holdHead = statement<{ name: string; at: number }>()((db, { name, at }) =>
+const holdHead = statement<{ name: string; at: number }>('audit.holdHead')((db, { name, at }) =>
   db.updateTable('settings').set({ updated_at: at }).where('name', '=', name).returning('value'),
 );
-const moveHead = statement<{ name: string; value: string }>()((db, { name, value }) =>
+const moveHead = statement<{ name: string; value: string }>('audit.moveHead')((db, { name, value }) =>
   db.updateTable('settings').set({ value }).where('name', '=', name),
 );
-const insertEvent = statement<AuditEventRecord>()((db, event) =>
+const insertEvent = statement<AuditEventRecord>('audit.insertEvent')((db, event) =>
   db
     .insertInto('audit_events')
     .values(
@@ -33,7 +33,7 @@ const insertEvent = statement<AuditEventRecord>()((db, event) =>
       ]),
     ),
 );
-const listEvents = statement<{ after: number; limit: number }>()((db, { after, limit }) =>
+const listEvents = statement<{ after: number; limit: number }>('audit.listEvents')((db, { after, limit }) =>
   db.selectFrom('audit_events').selectAll().where('sequence', '>', after).orderBy('sequence').limit(limit),
 );
 

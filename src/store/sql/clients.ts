@@ -1,7 +1,7 @@
 import type { ClientRecord, ClientSecretRecord } from '../records.ts';
 import type { ClientStore, Page } from '../store.ts';
 import { columns, statement } from './statement.ts';
-import { read, type Transaction, type Verbs, write } from './verb.ts';
+import { read, readShared, type Transaction, type Verbs, write } from './verb.ts';
 
 /** Set once, or by verbs of their own: an update of the metadata that was read earlier must not undo them. */
 const FOUNDING = ['id', 'source', 'status', 'registration_token_hash', 'created_at'] as const;
@@ -29,43 +29,45 @@ const METADATA = [
   'updated_at',
 ] as const;
 
-const insertClient = statement<ClientRecord>()((db, client) =>
+const insertClient = statement<ClientRecord>('clients.insertClient')((db, client) =>
   db
     .insertInto('clients')
     .values(columns(client, [...FOUNDING, ...METADATA]))
     .onConflict((conflict) => conflict.doNothing()),
 );
-const insertSecret = statement<ClientSecretRecord>()((db, secret) =>
+const insertSecret = statement<ClientSecretRecord>('clients.insertSecret')((db, secret) =>
   db
     .insertInto('client_secrets')
     .values(columns(secret, ['id', 'client_id', 'secret_hash', 'created_at', 'expires_at'])),
 );
-const findClient = statement<{ id: string }>()((db, { id }) =>
+const findClient = statement<{ id: string }>('clients.findClient')((db, { id }) =>
   db.selectFrom('clients').selectAll().where('id', '=', id),
 );
-const findSecrets = statement<{ id: string }>()((db, { id }) =>
+const findSecrets = statement<{ id: string }>('clients.findSecrets')((db, { id }) =>
   db.selectFrom('client_secrets').selectAll().where('client_id', '=', id).orderBy('created_at', 'desc'),
 );
-const listClients = statement<Page>()((db, { after, limit }) =>
+const listClients = statement<Page>('clients.listClients')((db, { after, limit }) =>
   db.selectFrom('clients').selectAll().where('id', '>', after).orderBy('id').limit(limit),
 );
-const updateClient = statement<ClientRecord>()((db, client) =>
+const updateClient = statement<ClientRecord>('clients.updateClient')((db, client) =>
   db.updateTable('clients').set(columns(client, METADATA)).where('id', '=', client.id),
 );
-const setStatus = statement<Pick<ClientRecord, 'id' | 'status' | 'updated_at'>>()((db, client) =>
-  db
-    .updateTable('clients')
-    .set(columns(client, ['status', 'updated_at']))
-    .where('id', '=', client.id),
+const setStatus = statement<Pick<ClientRecord, 'id' | 'status' | 'updated_at'>>('clients.setStatus')(
+  (db, client) =>
+    db
+      .updateTable('clients')
+      .set(columns(client, ['status', 'updated_at']))
+      .where('id', '=', client.id),
 );
-const expireSecrets = statement<{ client_id: string; at: number }>()((db, { client_id, at }) =>
-  db
-    .updateTable('client_secrets')
-    .set({ expires_at: at })
-    .where('client_id', '=', client_id)
-    .where((where) => where.or([where('expires_at', 'is', null), where('expires_at', '>', at)])),
+const expireSecrets = statement<{ client_id: string; at: number }>('clients.expireSecrets')(
+  (db, { client_id, at }) =>
+    db
+      .updateTable('client_secrets')
+      .set({ expires_at: at })
+      .where('client_id', '=', client_id)
+      .where((where) => where.or([where('expires_at', 'is', null), where('expires_at', '>', at)])),
 );
-const deleteClient = statement<{ id: string }>()((db, { id }) =>
+const deleteClient = statement<{ id: string }>('clients.deleteClient')((db, { id }) =>
   db.deleteFrom('clients').where('id', '=', id),
 );
 
@@ -83,7 +85,7 @@ export const clients: Verbs<ClientStore> = {
   create: write(async (db, { client, secret }) => ({
     outcome: (await addClient(db, client, secret)) ? 'created' : 'taken',
   })),
-  find: read(async (db, input) => {
+  find: readShared(async (db, input) => {
     const client = await db.first(findClient, input);
     if (!client) return undefined;
     const secrets = client.token_endpoint_auth_method.startsWith('client_secret')

@@ -26,13 +26,13 @@ const CODE = [
   'redeemed_at',
 ] as const;
 
-const insertCode = statement<AuthCodeRecord>()((db, code) =>
+const insertCode = statement<AuthCodeRecord>('codes.insertCode')((db, code) =>
   db.insertInto('auth_codes').values(columns(code, CODE)),
 );
-const findCode = statement<{ code_hash: string }>()((db, { code_hash }) =>
+const findCode = statement<{ code_hash: string }>('codes.findCode')((db, { code_hash }) =>
   db.selectFrom('auth_codes').selectAll().where('code_hash', '=', code_hash),
 );
-const spendCode = statement<{ code_hash: string; now: number }>()((db, { code_hash, now }) =>
+const spendCode = statement<{ code_hash: string; now: number }>('codes.spendCode')((db, { code_hash, now }) =>
   db
     .updateTable('auth_codes')
     .set({ redeemed_at: now })
@@ -45,28 +45,29 @@ const spendCode = statement<{ code_hash: string; now: number }>()((db, { code_ha
  * Is the session still open, its user and the client in force? Writing the row, not just reading it, makes a sign-out or a
  * changed password that runs at the same moment wait its turn and see the family that the code founds.
  */
-const holdSession = statement<{ session_id: string; client_id: string; now: number }>()((db, input) =>
-  db
-    .updateTable('sessions')
-    .set({ last_seen_at: input.now })
-    .where('id', '=', input.session_id)
-    .where('ended_at', 'is', null)
-    .where(({ exists, selectFrom, ref }) =>
-      exists(
-        selectFrom('users')
-          .select('users.id')
-          .where('users.id', '=', ref('sessions.user_id'))
-          .where('status', '=', 'active'),
+const holdSession = statement<{ session_id: string; client_id: string; now: number }>('codes.holdSession')(
+  (db, input) =>
+    db
+      .updateTable('sessions')
+      .set({ last_seen_at: input.now })
+      .where('id', '=', input.session_id)
+      .where('ended_at', 'is', null)
+      .where(({ exists, selectFrom, ref }) =>
+        exists(
+          selectFrom('users')
+            .select('users.id')
+            .where('users.id', '=', ref('sessions.user_id'))
+            .where('status', '=', 'active'),
+        ),
+      )
+      .where(({ exists, selectFrom }) =>
+        exists(
+          selectFrom('clients')
+            .select('clients.id')
+            .where('clients.id', '=', input.client_id)
+            .where('status', '=', 'active'),
+        ),
       ),
-    )
-    .where(({ exists, selectFrom }) =>
-      exists(
-        selectFrom('clients')
-          .select('clients.id')
-          .where('clients.id', '=', input.client_id)
-          .where('status', '=', 'active'),
-      ),
-    ),
 );
 
 export const codes: Verbs<CodeStore> = {

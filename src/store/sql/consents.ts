@@ -6,7 +6,7 @@ import { read, type Verbs, write } from './verb.ts';
 
 type Grant = { user_id: string; client_id: string };
 
-const upsertConsent = statement<ConsentRecord>()((db, consent) =>
+const upsertConsent = statement<ConsentRecord>('consents.upsertConsent')((db, consent) =>
   db
     .insertInto('consents')
     .values(columns(consent, ['user_id', 'client_id', 'resource', 'scope', 'granted_at', 'updated_at']))
@@ -16,10 +16,10 @@ const upsertConsent = statement<ConsentRecord>()((db, consent) =>
         .doUpdateSet({ scope: consent.scope, updated_at: consent.updated_at }),
     ),
 );
-const findConsents = statement<Grant>()((db, { user_id, client_id }) =>
+const findConsents = statement<Grant>('consents.findConsents')((db, { user_id, client_id }) =>
   db.selectFrom('consents').selectAll().where('user_id', '=', user_id).where('client_id', '=', client_id),
 );
-const listOfUser = statement<{ user_id: string }>()((db, { user_id }) =>
+const listOfUser = statement<{ user_id: string }>('consents.listOfUser')((db, { user_id }) =>
   db
     .selectFrom('consents')
     .selectAll()
@@ -27,10 +27,10 @@ const listOfUser = statement<{ user_id: string }>()((db, { user_id }) =>
     .orderBy('client_id')
     .orderBy('resource'),
 );
-const deleteConsents = statement<Grant>()((db, { user_id, client_id }) =>
+const deleteConsents = statement<Grant>('consents.deleteConsents')((db, { user_id, client_id }) =>
   db.deleteFrom('consents').where('user_id', '=', user_id).where('client_id', '=', client_id),
 );
-const voidCodes = statement<Grant>()((db, { user_id, client_id }) =>
+const voidCodes = statement<Grant>('consents.voidCodes')((db, { user_id, client_id }) =>
   db
     .deleteFrom('auth_codes')
     .where('user_id', '=', user_id)

@@ -1,8 +1,9 @@
 /** Statements by which sessions and token families end; several verbs use them inside their own units of work. */
-import { sql } from 'kysely';
 import { statement } from './statement.ts';
 
-export const endSessionsOfUser = statement<{ user_id: string; except: string; now: number }>()((db, input) =>
+export const endSessionsOfUser = statement<{ user_id: string; except: string; now: number }>(
+  'endings.endSessionsOfUser',
+)((db, input) =>
   db
     .updateTable('sessions')
     .set({ ended_at: input.now })
@@ -11,7 +12,7 @@ export const endSessionsOfUser = statement<{ user_id: string; except: string; no
     .where('ended_at', 'is', null),
 );
 
-export const endSession = statement<{ id: string; user_id: string; now: number }>()(
+export const endSession = statement<{ id: string; user_id: string; now: number }>('endings.endSession')(
   (db, { id, user_id, now }) =>
     db
       .updateTable('sessions')
@@ -21,7 +22,7 @@ export const endSession = statement<{ id: string; user_id: string; now: number }
       .where('ended_at', 'is', null),
 );
 
-export const revokeFamily = statement<{ id: string; now: number; reason: string }>()(
+export const revokeFamily = statement<{ id: string; now: number; reason: string }>('endings.revokeFamily')(
   (db, { id, now, reason }) =>
     db
       .updateTable('token_families')
@@ -35,7 +36,7 @@ export const revokeFamiliesOfUser = statement<{
   except_session: string;
   now: number;
   reason: string;
-}>()((db, input) =>
+}>('endings.revokeFamiliesOfUser')((db, input) =>
   db
     .updateTable('token_families')
     .set({ revoked_at: input.now, revoked_reason: input.reason })
@@ -49,7 +50,7 @@ export const revokeFamiliesOfGrant = statement<{
   client_id: string;
   now: number;
   reason: string;
-}>()((db, input) =>
+}>('endings.revokeFamiliesOfGrant')((db, input) =>
   db
     .updateTable('token_families')
     .set({ revoked_at: input.now, revoked_reason: input.reason })
@@ -62,18 +63,21 @@ export const revokeFamiliesOfGrant = statement<{
  * Signing out ends what the session opened, but not what the user let run on (OpenID Connect Core 11, offline_access).
  * Not `like`: that takes `_` for any character, and on one engine `A` for `a`.
  */
-export const revokeOnlineFamiliesOfSession = statement<{ session_id: string; now: number; reason: string }>()(
-  (db, input) =>
-    db
-      .updateTable('token_families')
-      .set({ revoked_at: input.now, revoked_reason: input.reason })
-      .where('session_id', '=', input.session_id)
-      .where('revoked_at', 'is', null)
-      .where(sql<boolean>`replace(' ' || scope || ' ', ' offline_access ', '') = ' ' || scope || ' '`),
+export const revokeOnlineFamiliesOfSession = statement<{ session_id: string; now: number; reason: string }>(
+  'endings.revokeOnlineFamiliesOfSession',
+)((db, input, sql) =>
+  db
+    .updateTable('token_families')
+    .set({ revoked_at: input.now, revoked_reason: input.reason })
+    .where('session_id', '=', input.session_id)
+    .where('revoked_at', 'is', null)
+    .where(sql<boolean>`replace(' ' || scope || ' ', ' offline_access ', '') = ' ' || scope || ' '`),
 );
 
 /** Whoever signs in again in the same browser goes on with what the former session opened. */
-export const moveFamilies = statement<{ session_id: string; next_session_id: string }>()((db, input) =>
+export const moveFamilies = statement<{ session_id: string; next_session_id: string }>(
+  'endings.moveFamilies',
+)((db, input) =>
   db
     .updateTable('token_families')
     .set({ session_id: input.next_session_id })

@@ -3,10 +3,10 @@ import { revokeFamily } from './endings.ts';
 import { statement } from './statement.ts';
 import { read, type Verbs, write } from './verb.ts';
 
-export const findFamily = statement<{ id: string }>()((db, { id }) =>
+export const findFamily = statement<{ id: string }>('families.findFamily')((db, { id }) =>
   db.selectFrom('token_families').selectAll().where('id', '=', id),
 );
-const listLive = statement<{ user_id: string; now: number }>()((db, { user_id, now }) =>
+const listLive = statement<{ user_id: string; now: number }>('families.listLive')((db, { user_id, now }) =>
   db
     .selectFrom('token_families')
     .selectAll()

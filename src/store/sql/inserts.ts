@@ -2,7 +2,7 @@
 import type { IssuanceRecord, RefreshTokenRecord, TokenFamilyRecord } from '../records.ts';
 import { columns, statement } from './statement.ts';
 
-export const insertFamily = statement<TokenFamilyRecord>()((db, family) =>
+export const insertFamily = statement<TokenFamilyRecord>('inserts.insertFamily')((db, family) =>
   db
     .insertInto('token_families')
     .values(
@@ -25,7 +25,7 @@ export const insertFamily = statement<TokenFamilyRecord>()((db, family) =>
     ),
 );
 
-export const insertRefreshToken = statement<RefreshTokenRecord>()((db, token) =>
+export const insertRefreshToken = statement<RefreshTokenRecord>('inserts.insertRefreshToken')((db, token) =>
   db
     .insertInto('refresh_tokens')
     .values(
@@ -41,7 +41,7 @@ export const insertRefreshToken = statement<RefreshTokenRecord>()((db, token) =>
     ),
 );
 
-export const insertIssuance = statement<IssuanceRecord>()((db, issuance) =>
+export const insertIssuance = statement<IssuanceRecord>('inserts.insertIssuance')((db, issuance) =>
   db
     .insertInto('issuances')
     .values(

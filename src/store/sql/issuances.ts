@@ -3,7 +3,7 @@ import { insertIssuance } from './inserts.ts';
 import { statement } from './statement.ts';
 import { read, type Verbs, write, writeOnce } from './verb.ts';
 
-const findLive = statement<{ jti: string; now: number }>()((db, { jti, now }) =>
+const findLive = statement<{ jti: string; now: number }>('issuances.findLive')((db, { jti, now }) =>
   db
     .selectFrom('issuances')
     .innerJoin('clients', 'clients.id', 'issuances.client_id')
@@ -29,7 +29,7 @@ const findLive = statement<{ jti: string; now: number }>()((db, { jti, now }) =>
       where.or([where('issuances.user_id', 'is', null), where('users.status', '=', 'active')]),
     ),
 );
-const revoke = statement<{ jti: string; now: number }>()((db, { jti, now }) =>
+const revoke = statement<{ jti: string; now: number }>('issuances.revoke')((db, { jti, now }) =>
   db.updateTable('issuances').set({ revoked_at: now }).where('jti', '=', jti).where('revoked_at', 'is', null),
 );
 

@@ -3,11 +3,11 @@ import type { SigningKeyStore } from '../store.ts';
 import { columns, statement } from './statement.ts';
 import { read, type Transaction, type Verbs, write } from './verb.ts';
 
-const listKeys = statement<object>()((db) =>
+const listKeys = statement<object>('keys.listKeys')((db) =>
   db.selectFrom('signing_keys').selectAll().orderBy('created_at').orderBy('kid'),
 );
 // Two unique indexes, one active and one pending key, decide every race.
-const insertKey = statement<SigningKeyRecord>()((db, key) =>
+const insertKey = statement<SigningKeyRecord>('keys.insertKey')((db, key) =>
   db
     .insertInto('signing_keys')
     .values(
@@ -26,21 +26,21 @@ const insertKey = statement<SigningKeyRecord>()((db, key) =>
     )
     .onConflict((conflict) => conflict.doNothing()),
 );
-const holdPending = statement<{ kid: string; now: number }>()((db, { kid, now }) =>
+const holdPending = statement<{ kid: string; now: number }>('keys.holdPending')((db, { kid, now }) =>
   db
     .updateTable('signing_keys')
     .set({ activated_at: now })
     .where('kid', '=', kid)
     .where('state', '=', 'pending'),
 );
-const findActive = statement<object>()((db) =>
+const findActive = statement<object>('keys.findActive')((db) =>
   db.selectFrom('signing_keys').select('kid').where('state', '=', 'active'),
 );
 /**
  * When the last access token of a key runs out. Read down the index on expiry, where the active key's tokens come first,
  * and no further than the tokens still in force, so that it costs little however many there are.
  */
-const findLastExpiry = statement<{ kid: string; now: number }>()((db, { kid, now }) =>
+const findLastExpiry = statement<{ kid: string; now: number }>('keys.findLastExpiry')((db, { kid, now }) =>
   db
     .selectFrom('issuances')
     .select('expires_at')
@@ -49,23 +49,23 @@ const findLastExpiry = statement<{ kid: string; now: number }>()((db, { kid, now
     .orderBy('expires_at', 'desc')
     .limit(1),
 );
-const retireActive = statement<{ retires_at: number }>()((db, { retires_at }) =>
+const retireActive = statement<{ retires_at: number }>('keys.retireActive')((db, { retires_at }) =>
   db.updateTable('signing_keys').set({ state: 'retiring', retires_at }).where('state', '=', 'active'),
 );
-const activate = statement<{ kid: string }>()((db, { kid }) =>
+const activate = statement<{ kid: string }>('keys.activate')((db, { kid }) =>
   db.updateTable('signing_keys').set({ state: 'active' }).where('kid', '=', kid),
 );
-const retireDue = statement<{ now: number }>()((db, { now }) =>
+const retireDue = statement<{ now: number }>('keys.retireDue')((db, { now }) =>
   db
     .updateTable('signing_keys')
     .set({ state: 'retired', retired_at: now })
     .where('state', '=', 'retiring')
     .where('retires_at', '<=', now),
 );
-const longestOfClients = statement<object>()((db) =>
+const longestOfClients = statement<object>('keys.longestOfClients')((db) =>
   db.selectFrom('clients').select((select) => select.fn.max('access_token_lifetime').as('longest')),
 );
-const longestOfResources = statement<object>()((db) =>
+const longestOfResources = statement<object>('keys.longestOfResources')((db) =>
   db.selectFrom('resources').select((select) => select.fn.max('access_token_lifetime').as('longest')),
 );
 

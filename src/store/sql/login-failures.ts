@@ -1,4 +1,3 @@
-import { sql } from 'kysely';
 import type { LoginFailureRecord } from '../records.ts';
 import type { LoginFailureStore } from '../store.ts';
 import { columns, statement } from './statement.ts';
@@ -6,26 +5,28 @@ import { sweepFailures } from './sweep.ts';
 import { read, type Verbs, write } from './verb.ts';
 
 /** Counts on within the window, or begins a new one. */
-const countFailure = statement<LoginFailureRecord & { now: number }>()((db, failure) =>
-  db
-    .insertInto('login_failures')
-    .values(columns(failure, ['id', 'failures', 'window_ends_at', 'locked_until', 'expires_at']))
-    .onConflict((conflict) =>
-      conflict.column('id').doUpdateSet({
-        failures: sql<number>`case when login_failures.window_ends_at <= ${failure.now} then 1 else login_failures.failures + 1 end`,
-        window_ends_at: sql<number>`case when login_failures.window_ends_at <= ${failure.now} then excluded.window_ends_at else login_failures.window_ends_at end`,
-        expires_at: sql<number>`excluded.expires_at`,
-      }),
-    )
-    .returning('failures'),
+const countFailure = statement<LoginFailureRecord & { now: number }>('login-failures.countFailure')(
+  (db, failure, sql) =>
+    db
+      .insertInto('login_failures')
+      .values(columns(failure, ['id', 'failures', 'window_ends_at', 'locked_until', 'expires_at']))
+      .onConflict((conflict) =>
+        conflict.column('id').doUpdateSet({
+          failures: sql<number>`case when login_failures.window_ends_at <= ${failure.now} then 1 else login_failures.failures + 1 end`,
+          window_ends_at: sql<number>`case when login_failures.window_ends_at <= ${failure.now} then excluded.window_ends_at else login_failures.window_ends_at end`,
+          expires_at: sql<number>`excluded.expires_at`,
+        }),
+      )
+      .returning('failures'),
 );
-const lock = statement<{ id: string; locked_until: number; now: number }>()((db, { id, locked_until, now }) =>
-  db.updateTable('login_failures').set({ locked_until, window_ends_at: now }).where('id', '=', id),
+const lock = statement<{ id: string; locked_until: number; now: number }>('login-failures.lock')(
+  (db, { id, locked_until, now }) =>
+    db.updateTable('login_failures').set({ locked_until, window_ends_at: now }).where('id', '=', id),
 );
-const findLock = statement<{ id: string; now: number }>()((db, { id, now }) =>
+const findLock = statement<{ id: string; now: number }>('login-failures.findLock')((db, { id, now }) =>
   db.selectFrom('login_failures').select('locked_until').where('id', '=', id).where('locked_until', '>', now),
 );
-const clear = statement<{ id: string }>()((db, { id }) =>
+const clear = statement<{ id: string }>('login-failures.clear')((db, { id }) =>
   db.deleteFrom('login_failures').where('id', '=', id),
 );
 

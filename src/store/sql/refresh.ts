@@ -5,7 +5,7 @@ import { insertIssuance, insertRefreshToken } from './inserts.ts';
 import { statement } from './statement.ts';
 import { read, type Verbs, write } from './verb.ts';
 
-const findToken = statement<{ token_hash: string }>()((db, { token_hash }) =>
+const findToken = statement<{ token_hash: string }>('refresh.findToken')((db, { token_hash }) =>
   db.selectFrom('refresh_tokens').selectAll().where('token_hash', '=', token_hash),
 );
 const spendToken = statement<{
@@ -13,7 +13,7 @@ const spendToken = statement<{
   now: number;
   successor_salt: string;
   successor_hash: string;
-}>()((db, input) =>
+}>('refresh.spendToken')((db, input) =>
   db
     .updateTable('refresh_tokens')
     .set({ spent_at: input.now, successor_salt: input.successor_salt, successor_hash: input.successor_hash })

@@ -7,12 +7,12 @@ import { read, type Verbs, write } from './verb.ts';
 
 type Live = { token_hash: string; now: number };
 
-const insertToken = statement<InitialAccessTokenRecord>()((db, token) =>
+const insertToken = statement<InitialAccessTokenRecord>('registrations.insertToken')((db, token) =>
   db
     .insertInto('initial_access_tokens')
     .values(columns(token, ['id', 'token_hash', 'note', 'scope', 'uses_left', 'created_at', 'expires_at'])),
 );
-const findToken = statement<Live>()((db, { token_hash, now }) =>
+const findToken = statement<Live>('registrations.findToken')((db, { token_hash, now }) =>
   db
     .selectFrom('initial_access_tokens')
     .selectAll()
@@ -20,7 +20,7 @@ const findToken = statement<Live>()((db, { token_hash, now }) =>
     .where('expires_at', '>', now)
     .where((where) => where.or([where('uses_left', 'is', null), where('uses_left', '>', 0)])),
 );
-const useToken = statement<Live>()((db, { token_hash, now }) =>
+const useToken = statement<Live>('registrations.useToken')((db, { token_hash, now }) =>
   db
     .updateTable('initial_access_tokens')
     .set((set) => ({ uses_left: set('uses_left', '-', 1) }))

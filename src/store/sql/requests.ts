@@ -4,22 +4,23 @@ import { columns, statement } from './statement.ts';
 import { sweepRequests } from './sweep.ts';
 import { read, type Verbs, write } from './verb.ts';
 
-const insertRequest = statement<AuthorizationRequestRecord>()((db, request) =>
+const insertRequest = statement<AuthorizationRequestRecord>('requests.insertRequest')((db, request) =>
   db
     .insertInto('authorization_requests')
     .values(columns(request, ['id', 'client_id', 'request_json', 'created_at', 'expires_at'])),
 );
-const findRequest = statement<{ id: string; now: number }>()((db, { id, now }) =>
+const findRequest = statement<{ id: string; now: number }>('requests.findRequest')((db, { id, now }) =>
   db.selectFrom('authorization_requests').selectAll().where('id', '=', id).where('expires_at', '>', now),
 );
-const updateRequest = statement<{ id: string; request_json: string; now: number }>()((db, input) =>
-  db
-    .updateTable('authorization_requests')
-    .set({ request_json: input.request_json })
-    .where('id', '=', input.id)
-    .where('expires_at', '>', input.now),
+const updateRequest = statement<{ id: string; request_json: string; now: number }>('requests.updateRequest')(
+  (db, input) =>
+    db
+      .updateTable('authorization_requests')
+      .set({ request_json: input.request_json })
+      .where('id', '=', input.id)
+      .where('expires_at', '>', input.now),
 );
-export const deleteRequest = statement<{ id: string }>()((db, { id }) =>
+export const deleteRequest = statement<{ id: string }>('requests.deleteRequest')((db, { id }) =>
   db.deleteFrom('authorization_requests').where('id', '=', id),
 );
 

@@ -1,4 +1,3 @@
-import { sql } from 'kysely';
 import type { SessionRecord } from '../records.ts';
 import type { SessionStore } from '../store.ts';
 import {
@@ -27,42 +26,46 @@ const SESSION = [
   'ended_at',
 ] as const;
 
-const insertSession = statement<SessionRecord>()((db, session) =>
+const insertSession = statement<SessionRecord>('sessions.insertSession')((db, session) =>
   db.insertInto('sessions').values(columns(session, SESSION)),
 );
-const findLive = statement<{ token_hash: string; now: number }>()((db, { token_hash, now }) =>
-  db
-    .selectFrom('sessions')
-    .innerJoin('users', 'users.id', 'sessions.user_id')
-    .selectAll('sessions')
-    .select('users.username')
-    .where('sessions.token_hash', '=', token_hash)
-    .where('sessions.ended_at', 'is', null)
-    .where('sessions.expires_at', '>', now)
-    .where('users.status', '=', 'active'),
+const findLive = statement<{ token_hash: string; now: number }>('sessions.findLive')(
+  (db, { token_hash, now }) =>
+    db
+      .selectFrom('sessions')
+      .innerJoin('users', 'users.id', 'sessions.user_id')
+      .selectAll('sessions')
+      .select('users.username')
+      .where('sessions.token_hash', '=', token_hash)
+      .where('sessions.ended_at', 'is', null)
+      .where('sessions.expires_at', '>', now)
+      .where('users.status', '=', 'active'),
 );
 /**
  * Is the user still active, the password still the one that was checked? Writing the rows, not just reading them, makes a
  * changed password or a disabled user that runs at the same moment wait its turn and see the session that starts here.
  */
-const holdUser = statement<{ user_id: string }>()((db, { user_id }) =>
+const holdUser = statement<{ user_id: string }>('sessions.holdUser')((db, { user_id }, sql) =>
   db
     .updateTable('users')
     .set({ status: sql<'active'>`status` })
     .where('id', '=', user_id)
     .where('status', '=', 'active'),
 );
-const holdPassword = statement<{ user_id: string; hash: string }>()((db, { user_id, hash }) =>
-  db
-    .updateTable('passwords')
-    .set({ changed_at: sql<number>`changed_at` })
-    .where('user_id', '=', user_id)
-    .where('hash', '=', hash),
+const holdPassword = statement<{ user_id: string; hash: string }>('sessions.holdPassword')(
+  (db, { user_id, hash }, sql) =>
+    db
+      .updateTable('passwords')
+      .set({ changed_at: sql<number>`changed_at` })
+      .where('user_id', '=', user_id)
+      .where('hash', '=', hash),
 );
-const findFormer = statement<{ token_hash: string }>()((db, { token_hash }) =>
+const findFormer = statement<{ token_hash: string }>('sessions.findFormer')((db, { token_hash }) =>
   db.selectFrom('sessions').select(['id', 'user_id']).where('token_hash', '=', token_hash),
 );
-const moveIdleEnd = statement<{ id: string; last_seen_at: number; expires_at: number }>()((db, input) =>
+const moveIdleEnd = statement<{ id: string; last_seen_at: number; expires_at: number }>(
+  'sessions.moveIdleEnd',
+)((db, input) =>
   db
     .updateTable('sessions')
     .set(({ eb, ref }) => ({
@@ -78,7 +81,7 @@ const moveIdleEnd = statement<{ id: string; last_seen_at: number; expires_at: nu
     .where('ended_at', 'is', null)
     .where('expires_at', '>', input.last_seen_at),
 );
-const listLive = statement<{ user_id: string; now: number }>()((db, { user_id, now }) =>
+const listLive = statement<{ user_id: string; now: number }>('sessions.listLive')((db, { user_id, now }) =>
   db
     .selectFrom('sessions')
     .selectAll()

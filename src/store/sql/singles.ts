@@ -1,12 +1,13 @@
 /** The aggregates of one statement or two. */
-import { sql } from 'kysely';
 import type { AssertionJtiRecord, SettingRecord } from '../records.ts';
 import type { DeploymentStore, HealthStore, ReplayStore, SettingStore } from '../store.ts';
 import { columns, statement } from './statement.ts';
 import { sweepJtis } from './sweep.ts';
 import { read, type Verbs, write } from './verb.ts';
 
-const getDeployment = statement<object>()((db) => db.selectFrom('deployment').selectAll());
+const getDeployment = statement<object>('singles.getDeployment')((db) =>
+  db.selectFrom('deployment').selectAll(),
+);
 
 export const deployment: Verbs<DeploymentStore> = {
   get: read(async (db) => {
@@ -16,7 +17,7 @@ export const deployment: Verbs<DeploymentStore> = {
   }),
 };
 
-const consumeJti = statement<AssertionJtiRecord & { now: number }>()((db, jti) =>
+const consumeJti = statement<AssertionJtiRecord & { now: number }>('singles.consumeJti')((db, jti) =>
   db
     .insertInto('assertion_jtis')
     .values(columns(jti, ['id', 'expires_at']))
@@ -36,13 +37,13 @@ export const replays: Verbs<ReplayStore> = {
   }),
 };
 
-const insertSetting = statement<SettingRecord>()((db, setting) =>
+const insertSetting = statement<SettingRecord>('singles.insertSetting')((db, setting) =>
   db
     .insertInto('settings')
     .values(columns(setting, ['name', 'value', 'updated_at']))
     .onConflict((conflict) => conflict.doNothing()),
 );
-const upsertSetting = statement<SettingRecord>()((db, setting) =>
+const upsertSetting = statement<SettingRecord>('singles.upsertSetting')((db, setting) =>
   db
     .insertInto('settings')
     .values(columns(setting, ['name', 'value', 'updated_at']))
@@ -50,7 +51,7 @@ const upsertSetting = statement<SettingRecord>()((db, setting) =>
       conflict.column('name').doUpdateSet({ value: setting.value, updated_at: setting.updated_at }),
     ),
 );
-const getSetting = statement<{ name: string }>()((db, { name }) =>
+const getSetting = statement<{ name: string }>('singles.getSetting')((db, { name }) =>
   db.selectFrom('settings').selectAll().where('name', '=', name),
 );
 
@@ -65,7 +66,7 @@ export const settings: Verbs<SettingStore> = {
 };
 
 /** Changes nothing, but takes the road of every write: a read-only or full database fails it. */
-const touchDeployment = statement<object>()((db) =>
+const touchDeployment = statement<object>('singles.touchDeployment')((db, _, sql) =>
   db.updateTable('deployment').set({ restore_epoch: sql<number>`restore_epoch` }),
 );
 

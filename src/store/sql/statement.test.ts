@@ -1,11 +1,17 @@
 import { globSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import {
+  anything,
+  compileStatement,
+  isCurrent,
+  statementsOfVerbs,
+} from '../../../tools/compile-statements.ts';
+import { compiled, forEngine } from './compiled.ts';
 import { type Engine, type Statement, statement } from './statement.ts';
-import { verbs } from './verbs.ts';
 
 const ENGINES: readonly Engine[] = ['sqlite', 'postgres'];
 
-const rename = statement<{ id: string; name: string; now: number }>()((db, { id, name, now }) =>
+const rename = statement<{ id: string; name: string; now: number }>('test.rename')((db, { id, name, now }) =>
   db
     .updateTable('clients')
     .set({ name, updated_at: now })
@@ -15,16 +21,16 @@ const rename = statement<{ id: string; name: string; now: number }>()((db, { id,
 
 describe('a statement', () => {
   it('is written in the words of each engine', () => {
-    expect(rename.compile('sqlite').text).toBe(
+    expect(forEngine(compileStatement(rename), 'sqlite').text).toBe(
       'update "clients" set "name" = ?, "updated_at" = ? where "id" = ? and "status" = ?',
     );
-    expect(rename.compile('postgres').text).toBe(
+    expect(forEngine(compileStatement(rename), 'postgres').text).toBe(
       'update "clients" set "name" = $1, "updated_at" = $2 where "id" = $3 and "status" = $4',
     );
   });
 
   it.each(ENGINES)('binds open values by name and keeps constants, on %s', (engine) => {
-    const { bind } = rename.compile(engine);
+    const { bind } = forEngine(compileStatement(rename), engine);
     expect(bind({ now: 3, id: 'one', name: 'two', more: 'not asked for' })).toEqual([
       'two',
       3,
@@ -35,16 +41,16 @@ describe('a statement', () => {
   });
 
   it('refuses an input that lacks a value, by the name of what is missing; null is a value', () => {
-    const { bind } = rename.compile('sqlite');
+    const { bind } = forEngine(compileStatement(rename), 'sqlite');
     expect(() => bind({ id: 'one', name: 'two' })).toThrow('statement input has no value for "now"');
     expect(() => bind({ id: 'one', name: undefined, now: 1 })).toThrow('no value for "name"');
     expect(bind({ id: 'one', name: null, now: 1 })).toEqual([null, 1, 'one', 'active']);
   });
 
   it('never puts a value into the text', () => {
-    const { text, bind } = rename.compile('postgres');
+    const { text, bind } = forEngine(compileStatement(rename), 'postgres');
     bind({ id: `'; drop table clients; --`, name: 'two', now: 1 });
-    expect(rename.compile('postgres').text).toBe(text);
+    expect(forEngine(compileStatement(rename), 'postgres').text).toBe(text);
   });
 });
 
@@ -53,7 +59,7 @@ describe('every statement of the verbs', async () => {
 
   it('is reached by some verb', () => {
     const written = globSync('*.ts', { cwd: import.meta.dirname })
-      .filter((file) => !file.endsWith('.test.ts') && file !== 'statement.ts')
+      .filter((file) => !file.endsWith('.test.ts') && file !== 'statement.ts' && file !== 'compiled.ts')
       .map((file) => readFileSync(`${import.meta.dirname}/${file}`, 'utf8'))
       .reduce((count, text) => count + [...text.matchAll(/= statement</g)].length, 0);
     expect(written).toBeGreaterThan(60);
@@ -62,58 +68,20 @@ describe('every statement of the verbs', async () => {
 
   it.each(ENGINES)('compiles for %s, with a value for each placeholder', (engine) => {
     for (const one of all) {
-      const { text, bind } = one.compile(engine);
+      const { text, bind } = forEngine(compileStatement(one), engine);
       const placeholders = text.match(engine === 'sqlite' ? /\?/g : /\$\d+/g) ?? [];
       expect(bind(anything()), text).toHaveLength(placeholders.length);
       expect(text).toMatch(/^(select|insert|update|delete) /);
     }
   });
 
-  it('reads the same on both engines but for the placeholders', () => {
-    for (const one of all) {
-      const [sqlite, postgres] = ENGINES.map((engine) => one.compile(engine).text.replace(/\$\d+/g, '?'));
-      expect(sqlite).toBe(postgres);
-    }
+  it('is what the product reads: compiled-statements.json is current (node tools/compile-statements.ts)', async () => {
+    expect(await isCurrent()).toBe(true);
+  });
+
+  it('is refused by its name when nobody has compiled it', () => {
+    expect(() => compiled(rename as Statement<never, unknown>, 'sqlite')).toThrow(
+      'test.rename is not compiled',
+    );
   });
 });
-
-/** Runs every verb on a database that is not there, down each of its ways, and notes the statements it would run. */
-async function statementsOfVerbs(): Promise<Set<Statement<object, unknown>>> {
-  const seen = new Set<Statement<object, unknown>>();
-  const noted = <T>(one: unknown, answer: T): T => {
-    seen.add(one as Statement<object, unknown>);
-    return answer;
-  };
-  const same = anything(() => same);
-  const all = Object.values(verbs).flatMap((family) => Object.values<AnyVerb>(family));
-  for (const row of [undefined, anything(), same]) {
-    for (const changed of [0, 1]) {
-      const db = {
-        all: (one: unknown) => noted(one, []),
-        first: (one: unknown) => noted(one, row),
-        run: (one: unknown) => noted(one, changed),
-      };
-      // What a verb makes of such rows is no matter here; that it stops at some is.
-      for (const input of [same, {}]) {
-        for (const verb of all) await verb.run(db, input).catch(() => undefined);
-      }
-    }
-  }
-  return seen;
-}
-
-interface AnyVerb {
-  run(db: unknown, input: unknown): Promise<unknown>;
-}
-
-/** Has every member asked for, and is a list of one of them; `member` makes them, other ones each time unless it is given. */
-function anything(member: () => object = anything): object {
-  return new Proxy(() => 1, {
-    get: (_, name) => {
-      if (name === Symbol.iterator) return () => [member()][Symbol.iterator]();
-      if (name === Symbol.toPrimitive) return () => 1;
-      return name === 'then' ? undefined : member();
-    },
-    apply: () => member(),
-  });
-}

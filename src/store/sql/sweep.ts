@@ -10,9 +10,15 @@ const NEIGHBOURS = 20;
 type Table = 'authorization_requests' | 'login_failures' | 'assertion_jtis';
 type Place = { after: string; now: number };
 
-export const sweepRequests = statement<Place>()((db, place) => sweep(db, 'authorization_requests', place));
-export const sweepFailures = statement<Place>()((db, place) => sweep(db, 'login_failures', place));
-export const sweepJtis = statement<Place>()((db, place) => sweep(db, 'assertion_jtis', place));
+export const sweepRequests = statement<Place>('sweep.sweepRequests')((db, place) =>
+  sweep(db, 'authorization_requests', place),
+);
+export const sweepFailures = statement<Place>('sweep.sweepFailures')((db, place) =>
+  sweep(db, 'login_failures', place),
+);
+export const sweepJtis = statement<Place>('sweep.sweepJtis')((db, place) =>
+  sweep(db, 'assertion_jtis', place),
+);
 
 function sweep(db: Builder, table: Table, { after, now }: Place) {
   // They differ in nothing that matters here.

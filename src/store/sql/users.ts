@@ -15,16 +15,16 @@ const USER = [
   'updated_at',
 ] as const;
 
-const insertUser = statement<UserRecord>()((db, user) =>
+const insertUser = statement<UserRecord>('users.insertUser')((db, user) =>
   db
     .insertInto('users')
     .values(columns(user, USER))
     .onConflict((conflict) => conflict.doNothing()),
 );
-const insertPassword = statement<PasswordRecord>()((db, password) =>
+const insertPassword = statement<PasswordRecord>('users.insertPassword')((db, password) =>
   db.insertInto('passwords').values(columns(password, ['user_id', 'hash', 'changed_at'])),
 );
-const upsertPassword = statement<PasswordRecord>()((db, password) =>
+const upsertPassword = statement<PasswordRecord>('users.upsertPassword')((db, password) =>
   db
     .insertInto('passwords')
     .values(columns(password, ['user_id', 'hash', 'changed_at']))
@@ -32,10 +32,10 @@ const upsertPassword = statement<PasswordRecord>()((db, password) =>
       conflict.column('user_id').doUpdateSet({ hash: password.hash, changed_at: password.changed_at }),
     ),
 );
-const findById = statement<{ id: string }>()((db, { id }) =>
+const findById = statement<{ id: string }>('users.findById')((db, { id }) =>
   db.selectFrom('users').selectAll().where('id', '=', id),
 );
-const findByLogin = statement<{ login: string }>()((db, { login }) =>
+const findByLogin = statement<{ login: string }>('users.findByLogin')((db, { login }) =>
   db
     .selectFrom('users')
     .leftJoin('passwords', 'passwords.user_id', 'users.id')
@@ -46,26 +46,29 @@ const findByLogin = statement<{ login: string }>()((db, { login }) =>
     .orderBy((order) => order.case().when('users.username', '=', login).then(0).else(1).end())
     .limit(1),
 );
-const listUsers = statement<Page>()((db, { after, limit }) =>
+const listUsers = statement<Page>('users.listUsers')((db, { after, limit }) =>
   db.selectFrom('users').selectAll().where('id', '>', after).orderBy('id').limit(limit),
 );
-const updateUser = statement<UserRecord>()((db, user) =>
+const updateUser = statement<UserRecord>('users.updateUser')((db, user) =>
   db
     .updateTable('users')
     .set(columns(user, ['username', 'email', 'email_verified', 'profile_json', 'updated_at']))
     .where('id', '=', user.id),
 );
-const setStatus = statement<{ id: string; status: UserRecord['status']; now: number }>()(
+const setStatus = statement<{ id: string; status: UserRecord['status']; now: number }>('users.setStatus')(
   (db, { id, status, now }) => db.updateTable('users').set({ status, updated_at: now }).where('id', '=', id),
 );
-const replaceHash = statement<{ user_id: string; old_hash: string; new_hash: string }>()((db, input) =>
-  db
-    .updateTable('passwords')
-    .set({ hash: input.new_hash })
-    .where('user_id', '=', input.user_id)
-    .where('hash', '=', input.old_hash),
+const replaceHash = statement<{ user_id: string; old_hash: string; new_hash: string }>('users.replaceHash')(
+  (db, input) =>
+    db
+      .updateTable('passwords')
+      .set({ hash: input.new_hash })
+      .where('user_id', '=', input.user_id)
+      .where('hash', '=', input.old_hash),
 );
-const deleteUser = statement<{ id: string }>()((db, { id }) => db.deleteFrom('users').where('id', '=', id));
+const deleteUser = statement<{ id: string }>('users.deleteUser')((db, { id }) =>
+  db.deleteFrom('users').where('id', '=', id),
+);
 
 /** A person who is locked out, or whose password was stolen, must not live on in sessions and tokens. */
 async function endEverything(db: Transaction, user_id: string, now: number, reason: string): Promise<void> {

@@ -17,6 +17,8 @@ export interface Transaction extends Reader {
 
 export interface ReadVerb<In, Out> {
   readonly kind: 'read';
+  /** One answer may serve all who ask the same at the same moment; none of them changes it. */
+  readonly shared: boolean;
   run(db: Reader, input: In): Promise<Out>;
 }
 
@@ -30,7 +32,12 @@ export interface WriteVerb<In, Out> {
 }
 
 export function read<In, Out>(run: (db: Reader, input: In) => Promise<Out>): ReadVerb<In, Out> {
-  return { kind: 'read', run };
+  return { kind: 'read', shared: false, run };
+}
+
+/** A read that nearly every request makes, and mostly for the same few rows. */
+export function readShared<In, Out>(run: (db: Reader, input: In) => Promise<Out>): ReadVerb<In, Out> {
+  return { kind: 'read', shared: true, run };
 }
 
 export function write<In, Out, const Lost = never>(

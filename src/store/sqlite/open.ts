@@ -8,6 +8,7 @@ import type { Store } from '../store.ts';
 import { connectReader, LOCK_PATIENCE, type SqliteOptions } from './connect.ts';
 import { fromSqlite, isBusy } from './errors.ts';
 import { ReadBurst } from './read-burst.ts';
+import { SharedAnswers } from './shared-answers.ts';
 import { SqliteStatements } from './transact.ts';
 import { WriterThread } from './writer-thread.ts';
 
@@ -29,6 +30,7 @@ export function openSqlite(options: SqliteOptions, log: Log): Store {
 class SqliteDriver implements Driver {
   readonly #reader: DatabaseSync;
   readonly #burst: ReadBurst;
+  readonly #shared = new SharedAnswers();
   readonly #statements: SqliteStatements;
   readonly #writer: WriterThread;
 
@@ -39,7 +41,25 @@ class SqliteDriver implements Driver {
     this.#writer = new WriterThread(options, log);
   }
 
-  async read<In, Out>(verb: ReadVerb<In, Out>, input: In): Promise<Out> {
+  read<In, Out>(verb: ReadVerb<In, Out>, input: In): Promise<Out> {
+    const find = () => this.#find(verb, input);
+    return verb.shared ? this.#shared.ask(verb, input, find) : find();
+  }
+
+  async write<In, Out>(_verb: WriteVerb<In, Out>, name: VerbName, input: In): Promise<Out> {
+    try {
+      return (await this.#writer.submit({ ...name, input })) as Out;
+    } finally {
+      this.#shared.forget();
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#writer.close();
+    if (this.#reader.isOpen) this.#reader.close();
+  }
+
+  async #find<In, Out>(verb: ReadVerb<In, Out>, input: In): Promise<Out> {
     const deadline = performance.now() + LOCK_PATIENCE;
     for (;;) {
       try {
@@ -50,14 +70,5 @@ class SqliteDriver implements Driver {
         await sleep(READ_AGAIN_AFTER);
       }
     }
-  }
-
-  write<In, Out>(_verb: WriteVerb<In, Out>, name: VerbName, input: In): Promise<Out> {
-    return this.#writer.submit({ ...name, input }) as Promise<Out>;
-  }
-
-  async close(): Promise<void> {
-    await this.#writer.close();
-    if (this.#reader.isOpen) this.#reader.close();
   }
 }
