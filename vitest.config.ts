@@ -9,7 +9,8 @@ export default defineConfig({
     // file must leave no state behind in a module, which is a rule for the server's own code anyway.
     pool: 'threads',
     isolate: false,
-    maxWorkers: Math.max(2, availableParallelism()),
+    // Twice the cores: most product tests wait for processes of their own to start, to die and to write to disk.
+    maxWorkers: 2 * availableParallelism(),
     testTimeout: 20_000,
     hookTimeout: 60_000,
   },

@@ -46,8 +46,8 @@ export class Resources {
 }
 
 function readResource(record: ResourceRecord): Resource {
-  const { scopes_json, ...rest } = record;
-  return { ...rest, scopes: JSON.parse(scopes_json) };
+  const { id, uri, name, scopes_json, access_token_lifetime, created_at, updated_at } = record;
+  return { id, uri, name, scopes: JSON.parse(scopes_json), access_token_lifetime, created_at, updated_at };
 }
 
 export function writeResource(resource: Resource): ResourceRecord {
