@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { flushCompileCache } from 'node:module';
 import { createServer } from 'node:net';
 import type { Address, Config, LoadedConfig } from './config.ts';
 import { openDatabase } from './database.ts';
@@ -55,6 +56,8 @@ export async function serve(
   };
   writeState(state_dir, stateFiles.ready, `${JSON.stringify(ready)}\n`);
   announce(firstApiKey === undefined ? ready : { ...ready, admin_api_key: firstApiKey });
+  // Kept now and not at the end, which a killed server never sees: its next start is to be quick too.
+  flushCompileCache();
 
   if (!stop.aborted) await once(stop, 'abort');
   removeState(state_dir, stateFiles.ready);
