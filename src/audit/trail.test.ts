@@ -1,17 +1,14 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { describeEngines, type FreshStorage, freshStorage } from '../../test/setup/engines.ts';
-import { migrateSchema, openStore, type StorageChoice } from '../app/open-store.ts';
-import { systemClock } from '../kernel/clock.ts';
+import { openFreshStore, storageChoice } from '../../test/setup/fresh-store.ts';
 import { Failure } from '../kernel/errors.ts';
 import { type LogFields, silentLog } from '../kernel/log.ts';
-import { systemRandom } from '../kernel/random.ts';
 import type { AuditStore, Store } from '../store/store.ts';
 import { AUDIT_ACTIONS } from './actions.ts';
 import { verifyChain } from './chain.ts';
 import { AuditTrail } from './trail.ts';
 
 const clock = { now: () => 1_800_000_000_000 };
-const POSTGRES = { maxConnections: 4, connectTimeout: 5000, statementTimeout: 10_000 };
 
 describeEngines('the audit trail', (engine) => {
   let storage: FreshStorage;
@@ -20,12 +17,7 @@ describeEngines('the audit trail', (engine) => {
 
   beforeEach(async () => {
     storage = await freshStorage(engine);
-    const choice: StorageChoice =
-      storage.driver === 'sqlite'
-        ? { driver: 'sqlite', sqlite: { path: storage.path, wal: true } }
-        : { driver: 'postgres', postgres: { dsn: storage.dsn, ...POSTGRES } };
-    await migrateSchema(choice, { clock: systemClock, random: systemRandom });
-    store = await openStore(choice, silentLog);
+    store = await openFreshStore(storageChoice(storage));
     trail = new AuditTrail({ store: store.audit, clock, log: silentLog });
   });
 

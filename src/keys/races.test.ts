@@ -1,15 +1,11 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { describeEngines, type FreshStorage, freshStorage } from '../../test/setup/engines.ts';
-import { migrateSchema, openStore, type StorageChoice } from '../app/open-store.ts';
-import { systemClock } from '../kernel/clock.ts';
-import { silentLog } from '../kernel/log.ts';
-import { systemRandom } from '../kernel/random.ts';
+import { openFreshStore, storageChoice } from '../../test/setup/fresh-store.ts';
 import type { SigningKeyStore, Store } from '../store/store.ts';
 import { Installation } from './keyring.test-kit.ts';
 import type { Keyring } from './keyring.ts';
 
 const PROCESSES = 8;
-const POSTGRES = { maxConnections: PROCESSES, connectTimeout: 5000, statementTimeout: 10_000 };
 
 describeEngines('processes that race for the keys', (engine) => {
   let storage: FreshStorage;
@@ -19,12 +15,7 @@ describeEngines('processes that race for the keys', (engine) => {
 
   beforeEach(async () => {
     storage = await freshStorage(engine);
-    const choice: StorageChoice =
-      storage.driver === 'sqlite'
-        ? { driver: 'sqlite', sqlite: { path: storage.path, wal: true } }
-        : { driver: 'postgres', postgres: { dsn: storage.dsn, ...POSTGRES } };
-    await migrateSchema(choice, { clock: systemClock, random: systemRandom });
-    store = await openStore(choice, silentLog);
+    store = await openFreshStore(storageChoice(storage, PROCESSES));
     installation = await Installation.on(store.keys);
     rings = await together(() => installation.open());
   });

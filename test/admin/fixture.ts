@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { AdminApiKey } from '../../src/admin/admin-api-key.ts';
 import { adminRoutes } from '../../src/admin/routes.ts';
-import { migrateSchema, openStore, type StorageChoice } from '../../src/app/open-store.ts';
 import { AuditTrail } from '../../src/audit/trail.ts';
 import { mount } from '../../src/http/mount.ts';
 import { makeServer } from '../../src/http/server.ts';
@@ -21,7 +20,8 @@ import { openKeyring } from '../../src/keys/keyring.ts';
 import { Clients } from '../../src/registry/clients.ts';
 import { Resources } from '../../src/registry/resources.ts';
 import type { Store } from '../../src/store/store.ts';
-import { type Engine, type FreshStorage, freshStorage } from '../setup/engines.ts';
+import { type Engine, freshStorage } from '../setup/engines.ts';
+import { openFreshStore, storageChoice } from '../setup/fresh-store.ts';
 
 export interface Answer {
   readonly status: number;
@@ -69,9 +69,7 @@ export async function startAdmin(
     },
   };
   const random = systemRandom;
-  const choice = storageChoice(storage);
-  await migrateSchema(choice, { clock, random });
-  const store = await openStore(choice, silentLog);
+  const store = await openFreshStore(storageChoice(storage), clock);
   const ids = makeIds(clock, random);
   const hasher = new PasswordHasher({ memory: 1024, passes: 1, parallelism: 1, concurrency: 2 });
   const users = new Users({ store: store.users, hasher, clock, ids });
@@ -145,10 +143,4 @@ export async function startAdmin(
       await rm(keys, { recursive: true, force: true });
     },
   };
-}
-
-function storageChoice(storage: FreshStorage): StorageChoice {
-  if (storage.driver === 'sqlite') return { driver: 'sqlite', sqlite: { path: storage.path, wal: true } };
-  const postgres = { dsn: storage.dsn, maxConnections: 4, connectTimeout: 5000, statementTimeout: 10_000 };
-  return { driver: 'postgres', postgres };
 }

@@ -2,7 +2,6 @@
 // protocol would drive is played by a resume route which asks for consent, then sends the browser to the client.
 
 import type { FastifyInstance } from 'fastify';
-import { migrateSchema, openStore, type StorageChoice } from '../../src/app/open-store.ts';
 import type { AuditEntry } from '../../src/audit/trail.ts';
 import { paths } from '../../src/flow/paths.ts';
 import type { PostLogout } from '../../src/flow/post-logout.ts';
@@ -25,6 +24,7 @@ import { Pages } from '../../src/signin/pages.ts';
 import { signinRoutes } from '../../src/signin/routes.ts';
 import type { Store } from '../../src/store/store.ts';
 import { type Engine, freshStorage } from '../setup/engines.ts';
+import { openFreshStore, storageChoice } from '../setup/fresh-store.ts';
 
 export const PREFIX = '/auth';
 export const PASSWORD = 'correct horse battery staple';
@@ -60,18 +60,10 @@ export interface Site extends AsyncDisposable {
 
 export async function openSite(engine: Engine): Promise<Site> {
   const fresh = await freshStorage(engine);
-  const storage: StorageChoice =
-    fresh.driver === 'sqlite'
-      ? { driver: 'sqlite', sqlite: { path: fresh.path, wal: true } }
-      : {
-          driver: 'postgres',
-          postgres: { dsn: fresh.dsn, maxConnections: 4, connectTimeout: 5000, statementTimeout: 10_000 },
-        };
   const clock = new MovableClock();
   const random = systemRandom;
   const ids = makeIds(clock, random);
-  await migrateSchema(storage, { clock, random });
-  const store = await openStore(storage, silentLog);
+  const store = await openFreshStore(storageChoice(fresh), clock);
   const events: AuditEntry[] = [];
   const record = async (event: AuditEntry) => void events.push(event);
   const postLogouts = new Map<string, PostLogout>();

@@ -3,6 +3,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { query } from '../../../test/setup/cluster.ts';
 import { describeEngines, type FreshStorage, freshStorage } from '../../../test/setup/engines.ts';
+import { storageChoice } from '../../../test/setup/fresh-store.ts';
 import { migrateSchema, planSchema, type StorageChoice } from '../../app/open-store.ts';
 import { systemClock } from '../../kernel/clock.ts';
 import { systemRandom } from '../../kernel/random.ts';
@@ -32,7 +33,7 @@ describeEngines('migrations', (engine) => {
 
   beforeEach(async () => {
     fresh = await freshStorage(engine);
-    storage = choiceOf(fresh);
+    storage = storageChoice(fresh);
     ask = queryOf(fresh);
   });
   afterEach(() => fresh.dispose());
@@ -116,12 +117,6 @@ describeEngines('migrations', (engine) => {
     });
   }
 });
-
-function choiceOf(fresh: FreshStorage): StorageChoice {
-  if (fresh.driver === 'sqlite') return { driver: 'sqlite', sqlite: { path: fresh.path, wal: true } };
-  const postgres = { dsn: fresh.dsn, maxConnections: 2, connectTimeout: 2000, statementTimeout: 5000 };
-  return { driver: 'postgres', postgres };
-}
 
 function queryOf(fresh: FreshStorage): Query {
   if (fresh.driver === 'postgres') return (sql) => query(fresh.dsn, sql);
