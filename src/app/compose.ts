@@ -12,9 +12,10 @@ import { type Clock, systemClock } from '../kernel/clock.ts';
 import { type Ids, makeIds } from '../kernel/ids.ts';
 import type { Log } from '../kernel/log.ts';
 import { type Random, systemRandom } from '../kernel/random.ts';
-import type { KeyStore } from '../keys/key-store.ts';
+import { type KeyStore, onlyStore } from '../keys/key-store.ts';
 import { openKeyfile } from '../keys/keyfile.ts';
 import { type Keyring, openKeyring } from '../keys/keyring.ts';
+import { pemKeyStore } from '../keys/pem-key-store.ts';
 import { Clients, type GrantType } from '../registry/clients.ts';
 import { Resources } from '../registry/resources.ts';
 import type { Store } from '../store/store.ts';
@@ -106,7 +107,7 @@ async function openKeys(
   ];
   return openKeyring({
     store: store.keys,
-    keyStore: await openKeyStore(signing, { clock, log }),
+    keyStores: onlyStore(await openKeyStore(signing, { clock, log })),
     algorithm: signing.algorithm,
     timing: {
       jwksMaxAge: signing.jwks_max_age,
@@ -120,13 +121,13 @@ async function openKeys(
   });
 }
 
-function openKeyStore(
+async function openKeyStore(
   { key_store, key_path }: Config['signing'],
   parts: Pick<Rooms, 'clock' | 'log'>,
 ): Promise<KeyStore> {
   switch (key_store) {
     case 'keyfile':
-      return openKeyfile({ folder: key_path, ...parts });
+      return pemKeyStore(await openKeyfile({ folder: key_path, ...parts }));
   }
 }
 

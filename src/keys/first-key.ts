@@ -3,8 +3,7 @@ import { Failure } from '../kernel/errors.ts';
 import type { SigningKeyRecord } from '../store/records.ts';
 import type { SigningKeyStore } from '../store/store.ts';
 import type { Algorithm } from './jwk.ts';
-import { type KeyPair, makeKeyPair, readKeyPair, writePem } from './key-pair.ts';
-import type { KeyStore } from './key-store.ts';
+import type { KeyStore, PublicHalf } from './key-store.ts';
 
 export interface FirstKeyParts {
   readonly store: SigningKeyStore;
@@ -36,10 +35,11 @@ export async function addFirstKey(parts: FirstKeyParts): Promise<string | undefi
   return undefined;
 }
 
-async function findOrMake({ keyStore, algorithm, installationIsNew }: FirstKeyParts): Promise<KeyPair> {
+async function findOrMake({ keyStore, algorithm, installationIsNew }: FirstKeyParts): Promise<PublicHalf> {
   const kept = await keyStore.list();
   if (!installationIsNew || kept.length > 1) throw keysAreGone(keyStore, kept);
-  return kept[0] === undefined ? makeKept(keyStore, algorithm) : takeOver(keyStore, kept[0]);
+  const found = kept[0] === undefined ? undefined : await keyStore.inspect(kept[0]);
+  return found ?? keyStore.create(algorithm);
 }
 
 /** Tells processes that start together for the first time, and see each other's files, from a database that is missing. */
@@ -51,16 +51,9 @@ async function anotherWasFirst(store: SigningKeyStore): Promise<boolean> {
   return false;
 }
 
-/** Makes a key and keeps its private half, so that a crash can leave a file without a row, never a row without a file. */
-export async function makeKept(keyStore: KeyStore, algorithm: Algorithm): Promise<KeyPair> {
-  const pair = await makeKeyPair(algorithm);
-  await keyStore.save(pair.kid, writePem(pair));
-  return pair;
-}
-
 /** The row of a key that was made now: active when it signs from now on, pending otherwise. */
 export function newRecord(
-  pair: KeyPair,
+  pair: PublicHalf,
   keyStore: KeyStore,
   times: { now: number; activatesAt: number },
 ): SigningKeyRecord {
@@ -88,14 +81,6 @@ export async function discardUnpublished(
   const published = await store.list({});
   if (published.some((key) => key.kid === kid)) return;
   await keyStore.remove(kid);
-}
-
-async function takeOver(keyStore: KeyStore, kid: string): Promise<KeyPair> {
-  const pair = readKeyPair((await keyStore.load(kid)) ?? '');
-  if (pair?.kid === kid) return pair;
-  throw new Failure('configuration', `${keyStore.locate(kid)} does not hold the key that its name says.`, {
-    hint: 'Put the right file back from a backup, or move this one away if it never belonged here, and start again.',
-  });
 }
 
 function keysAreGone(keyStore: KeyStore, kept: readonly string[]): Failure {

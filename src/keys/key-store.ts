@@ -1,8 +1,13 @@
-import { Failure } from '../kernel/errors.ts';
 import type { SigningKeyRecord } from '../store/records.ts';
-import { thumbprint } from './jwk.ts';
-import { JwsSigner, localSignature } from './jws.ts';
-import { readKeyPair } from './key-pair.ts';
+import type { Algorithm, PublicJwk } from './jwk.ts';
+import type { JwsSigner } from './jws.ts';
+
+/** What may be known of a key. */
+export interface PublicHalf {
+  readonly kid: string;
+  readonly algorithm: Algorithm;
+  readonly jwk: PublicJwk;
+}
 
 /** Where the private halves of signing keys are kept. Public halves and states are in the database. */
 export interface KeyStore {
@@ -10,56 +15,50 @@ export interface KeyStore {
   readonly name: string;
   /** Where an operator finds (or should put) the private half of a key. */
   locate(kid: string): string;
-  /** Keeps a private half, PKCS #8 PEM; when the promise resolves, it survives a crash. */
-  save(kid: string, pem: string): Promise<void>;
-  /** The private half, or undefined when there is none. Failures: `configuration` when it is there and cannot be read. */
-  load(kid: string): Promise<string | undefined>;
+  /** Makes a key; when the promise resolves, its private half survives a crash. */
+  create(algorithm: Algorithm): Promise<PublicHalf>;
+  /**
+   * What is kept under this id, told from the private half itself; undefined when there is nothing.
+   * Failures: `configuration` when it is there and is not what its name says.
+   */
+  inspect(kid: string): Promise<PublicHalf | undefined>;
+  /**
+   * A signer for a key of the database.
+   * Failures: `configuration` when its private half is missing, unreadable or another key's; named, with the next step.
+   */
+  signer(record: SigningKeyRecord): Promise<JwsSigner>;
   /** Ids of all private halves kept here. */
   list(): Promise<string[]>;
   /** Removes a private half; nothing happens when there is none. */
   remove(kid: string): Promise<void>;
+  /** The private halves as texts, for stores that give them away and take them in. */
+  readonly pems: PemStore | undefined;
 }
 
-/**
- * A signer for a key of the database.
- * Failures: `configuration` when its private half is missing, unreadable or another key's; named, with the next step.
- */
-export async function loadSigner(record: SigningKeyRecord, keyStore: KeyStore): Promise<JwsSigner> {
-  const { kid, algorithm } = record;
-  if (record.key_store !== keyStore.name) throw elsewhere(record, keyStore);
-  const place = keyStore.locate(kid);
-  const pem = await keyStore.load(kid);
-  if (pem === undefined) throw unusable(record, `is missing: there is no ${place}`, place);
-  if (pem.trim() === '') throw unusable(record, `is empty: ${place} holds nothing`, place);
-  const pair = readKeyPair(pem);
-  if (pair === undefined)
-    throw unusable(record, `cannot be read: ${place} holds no private key in PEM`, place);
-  if (
-    pair.algorithm !== algorithm ||
-    thumbprint(pair.jwk) !== thumbprint(JSON.parse(record.public_jwk_json))
-  ) {
-    throw unusable(record, `is not the one in ${place}: that file holds key ${pair.kid}`, place);
-  }
-  return new JwsSigner(kid, algorithm, localSignature(algorithm, pair.privateKey));
+/** Keeps private halves as PKCS #8 PEM texts. */
+export interface PemStore {
+  readonly name: string;
+  /** Where an operator finds (or should put) the private half of a key. */
+  locate(kid: string): string;
+  /** What an operator does when it is missing or wrong there. */
+  remedy(kid: string): string;
+  /** Keeps a private half; when the promise resolves, it survives a crash. */
+  save(kid: string, pem: string): Promise<void>;
+  /** The private half, or undefined when there is none. Failures: `configuration` when it is there and cannot be read. */
+  load(kid: string): Promise<string | undefined>;
+  list(): Promise<string[]>;
+  remove(kid: string): Promise<void>;
 }
 
-function unusable(record: SigningKeyRecord, what: string, place: string): Failure {
-  return new Failure(
-    'configuration',
-    `The private half of the ${record.state} signing key ${record.kid} ${what}.`,
-    {
-      hint:
-        `Put ${place} back from a backup of the state directory, readable by this server's user alone (mode 0600), ` +
-        'and start again. No other key is made in its place. Tokens that this key has signed still verify.',
-    },
-  );
+/** The key stores that the settings open. */
+export interface KeyStores {
+  /** Where new keys are made. */
+  readonly home: KeyStore;
+  /** The store that the database names with a key; undefined when the settings do not say how to open it. */
+  named(name: string): Promise<KeyStore | undefined>;
 }
 
-function elsewhere(record: SigningKeyRecord, keyStore: KeyStore): Failure {
-  const sentence =
-    `The private half of the ${record.state} signing key ${record.kid} is kept in the key store ` +
-    `"${record.key_store}", but the settings name "${keyStore.name}".`;
-  return new Failure('configuration', sentence, {
-    hint: `Set signing.key_store back to "${record.key_store}".`,
-  });
+/** A single store, where there is no other to speak of. */
+export function onlyStore(home: KeyStore): KeyStores {
+  return { home, named: async (name) => (name === home.name ? home : undefined) };
 }

@@ -3,7 +3,7 @@ import { asFailure, Failure } from '../kernel/errors.ts';
 import type { KeyState, SigningKeyRecord } from '../store/records.ts';
 import { type PublicJwk, publicJwk } from './jwk.ts';
 import type { JwsSigner } from './jws.ts';
-import { type KeyStore, loadSigner } from './key-store.ts';
+import type { KeyStores } from './key-store.ts';
 
 export interface RingKey {
   readonly record: SigningKeyRecord;
@@ -44,7 +44,7 @@ const RANK: Readonly<Record<KeyState, number>> = {
 /** Reads the key rows anew; private halves that `former` has are not loaded again. Missing ones become problems. */
 export async function makeView(
   records: readonly SigningKeyRecord[],
-  keyStore: KeyStore,
+  keyStores: KeyStores,
   former: KeyView,
   readAt: number,
 ): Promise<KeyView> {
@@ -57,12 +57,23 @@ export async function makeView(
   if (active === undefined) problems.push(nothingSigns());
   for (const record of sorted.filter(({ state }) => state === 'active' || state === 'pending')) {
     try {
-      signers.set(record.kid, former.signers.get(record.kid) ?? (await loadSigner(record, keyStore)));
+      signers.set(record.kid, former.signers.get(record.kid) ?? (await makeSigner(record, keyStores)));
     } catch (error) {
       problems.push(asFailure(error));
     }
   }
   return { readAt, keys, signers, signer: active && signers.get(active.kid), problems };
+}
+
+async function makeSigner(record: SigningKeyRecord, keyStores: KeyStores): Promise<JwsSigner> {
+  const keyStore = await keyStores.named(record.key_store);
+  if (keyStore !== undefined) return keyStore.signer(record);
+  throw new Failure(
+    'configuration',
+    `The private half of the ${record.state} signing key ${record.kid} is kept in the key store ` +
+      `"${record.key_store}", but the settings name "${keyStores.home.name}".`,
+    { hint: `Set signing.key_store back to "${record.key_store}".` },
+  );
 }
 
 function ringKey(record: SigningKeyRecord, former: RingKey | undefined): RingKey {

@@ -10,7 +10,7 @@ import { dirname, join } from 'node:path';
 import type { Clock } from '../kernel/clock.ts';
 import { Failure } from '../kernel/errors.ts';
 import type { Log } from '../kernel/log.ts';
-import type { KeyStore } from './key-store.ts';
+import type { PemStore } from './key-store.ts';
 
 /** What is used of the file system. */
 export type Disk = Pick<
@@ -38,13 +38,13 @@ const KEY_FILE = /^([A-Za-z0-9_-]{1,128})\.pem$/;
 const TEMPORARY_FILE = /^[A-Za-z0-9_-]{1,128}\.pem\.tmp$/;
 
 /** Opens the folder, making it where it is not there. Failures: `configuration` when it cannot be used. */
-export async function openKeyfile(parts: KeyfileParts): Promise<KeyStore> {
+export async function openKeyfile(parts: KeyfileParts): Promise<PemStore> {
   const store = new Keyfile(parts);
   await store.prepare();
   return store;
 }
 
-class Keyfile implements KeyStore {
+class Keyfile implements PemStore {
   readonly name = 'keyfile';
   readonly #folder: string;
   readonly #clock: Clock;
@@ -75,6 +75,13 @@ class Keyfile implements KeyStore {
     // Ids come from the database; one that is a path must not lead out of the folder.
     if (!KEY_ID.test(kid)) throw new Failure('configuration', `"${kid}" cannot be the name of a key file.`);
     return join(this.#folder, `${kid}.pem`);
+  }
+
+  remedy(kid: string): string {
+    return (
+      `Put ${this.locate(kid)} back from a backup of the state directory, readable by this server's user alone ` +
+      '(mode 0600), and start again.'
+    );
   }
 
   async save(kid: string, pem: string): Promise<void> {

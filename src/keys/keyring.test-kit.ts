@@ -5,11 +5,12 @@ import { type Clock, systemClock } from '../kernel/clock.ts';
 import { type Log, type LogFields, silentLog } from '../kernel/log.ts';
 import type { SigningKeyStore } from '../store/store.ts';
 import type { Algorithm } from './jwk.ts';
-import type { KeyStore } from './key-store.ts';
+import { onlyStore, type PemStore } from './key-store.ts';
 import { openKeyfile } from './keyfile.ts';
 import { type KeyChange, type Keyring, openKeyring } from './keyring.ts';
 import type { Timing } from './lifecycle.ts';
 import { MemoryKeyRows } from './memory-store.test-kit.ts';
+import { pemKeyStore } from './pem-key-store.ts';
 
 /** A clock that stands still until it is moved. */
 export class ManualClock implements Clock {
@@ -67,7 +68,7 @@ export class Installation<Store extends SigningKeyStore = MemoryKeyRows> impleme
     return new Installation(store, join(await mkdtemp(join(tmpdir(), 'keyring-')), 'keys'));
   }
 
-  keyfile(): Promise<KeyStore> {
+  keyfile(): Promise<PemStore> {
     return openKeyfile({ folder: this.folder, clock: systemClock, log: this.log });
   }
 
@@ -75,7 +76,7 @@ export class Installation<Store extends SigningKeyStore = MemoryKeyRows> impleme
   async open(parts: { algorithm?: Algorithm; installationIsNew?: boolean } = {}): Promise<Keyring> {
     return openKeyring({
       store: this.store,
-      keyStore: await this.keyfile(),
+      keyStores: onlyStore(pemKeyStore(await this.keyfile())),
       algorithm: 'ES256',
       timing: TIMING,
       clock: this.clock,

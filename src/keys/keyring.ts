@@ -11,10 +11,10 @@ import { asFailure, Failure } from '../kernel/errors.ts';
 import type { Log } from '../kernel/log.ts';
 import type { SigningKeyRecord } from '../store/records.ts';
 import type { SigningKeyStore } from '../store/store.ts';
-import { addFirstKey, discardUnpublished, makeKept, newRecord } from './first-key.ts';
+import { addFirstKey, discardUnpublished, newRecord } from './first-key.ts';
 import type { Algorithm, PublicJwk } from './jwk.ts';
 import { type JsonObject, parseJws, verifySignature } from './jws.ts';
-import type { KeyStore } from './key-store.ts';
+import type { KeyStores } from './key-store.ts';
 import { EMPTY_VIEW, type KeyView, makeView, type RingKey } from './key-view.ts';
 import {
   activatesAt,
@@ -85,7 +85,7 @@ export interface KeyChange {
 
 export interface KeyringParts {
   readonly store: SigningKeyStore;
-  readonly keyStore: KeyStore;
+  readonly keyStores: KeyStores;
   /** What new keys are made for. */
   readonly algorithm: Algorithm;
   readonly timing: Timing;
@@ -125,7 +125,8 @@ class DatabaseKeyring implements Keyring {
   }
 
   async start(): Promise<void> {
-    const { store, keyStore, algorithm, clock, log, installationIsNew } = this.#parts;
+    const { store, keyStores, algorithm, clock, log, installationIsNew } = this.#parts;
+    const keyStore = keyStores.home;
     if ((await store.list({})).length === 0) {
       const kid = await addFirstKey({ store, keyStore, algorithm, now: clock.now(), installationIsNew });
       if (kid !== undefined) this.#tell({ action: 'key.created', kid }, 'made the first signing key');
@@ -188,12 +189,13 @@ class DatabaseKeyring implements Keyring {
   }
 
   async rotate(): Promise<Rotation> {
-    const { store, keyStore, algorithm, timing } = this.#parts;
+    const { store, keyStores, algorithm, timing } = this.#parts;
+    const keyStore = keyStores.home;
     await this.#refresh();
     const waiting = this.#pending();
     if (waiting !== undefined) return { ...waiting, started: false };
 
-    const pair = await makeKept(keyStore, algorithm);
+    const pair = await keyStore.create(algorithm);
     const now = this.#now();
     const key = newRecord(pair, keyStore, { now, activatesAt: activatesAt(now, timing) });
     const { outcome } = await store.addPending({ key });
@@ -273,9 +275,9 @@ class DatabaseKeyring implements Keyring {
   }
 
   async #read(): Promise<void> {
-    const { store, keyStore } = this.#parts;
+    const { store, keyStores } = this.#parts;
     const readAt = this.#now();
-    const view = await makeView(await store.list({}), keyStore, this.#view, readAt);
+    const view = await makeView(await store.list({}), keyStores, this.#view, readAt);
     if (this.#closed) return;
     this.#view = view;
     this.#reportOnce(view.problems);

@@ -36,15 +36,11 @@ describe('a lost key is named, and no other is made', () => {
       /no private key in PEM/,
     ],
     ['no key at all', (path) => writeFile(path, 'hello\n'), /no private key in PEM/],
-    [
-      'another key',
-      async (path) => writeFile(path, writePem(await makeKeyPair('ES256'))),
-      /that file holds key/,
-    ],
+    ['another key', async (path) => writeFile(path, writePem(await makeKeyPair('ES256'))), /which holds key/],
     [
       'of another kind',
       async (path) => writeFile(path, writePem(await makeKeyPair('RS256'))),
-      /that file holds key/,
+      /which holds key/,
     ],
   ])('when its file is %s', async (_, damage, what) => {
     const { installation, kid, path } = await used();
@@ -69,7 +65,7 @@ describe('a lost key is named, and no other is made', () => {
     await rename(`${path}.x`, otherPath);
     const failure = await failedStart(installation, () => installation.open());
     expect(failure.message).toContain(
-      `active signing key ${kid} is not the one in ${path}: that file holds key ${other}`,
+      `active signing key ${kid} is not the one in ${path}, which holds key ${other}`,
     );
   });
 

@@ -260,6 +260,73 @@ export interface MigrationRecord {
   applied_at: number;
 }
 
+/** Who runs a chore that only one process may run at a time. */
+export interface LeaseRecord {
+  name: string;
+  /** The run, not the process: two runs of one process are two holders. */
+  holder: string;
+  acquired_at: number;
+  /** The holder has it until then, and moves it on while it lives. */
+  held_until: number;
+}
+
+/** A key that seals rows, wrapped by a master key. */
+export interface DataKeyRecord {
+  id: string;
+  master_key_id: string;
+  wrapped: string;
+  /** A known text sealed under this key: whether the master key at hand is the right one can be tried. */
+  check_value: string;
+  created_at: number;
+  rewrapped_at: number | null;
+}
+
+/** The private half of a signing key in the key store `database`. */
+export interface PrivateKeyRecord {
+  kid: string;
+  sealed: string;
+  data_key_id: string;
+  created_at: number;
+}
+
+/** An id that may be used once until it expires. */
+export interface OnceRecord {
+  id: string;
+  expires_at: number;
+}
+
+export interface ConnectPendingStateRecord {
+  id: string;
+  state_json: string;
+  created_at: number;
+  expires_at: number;
+}
+
+export interface PushedRequestRecord {
+  id: string;
+  client_id: string;
+  request_json: string;
+  created_at: number;
+  expires_at: number;
+}
+
+export interface DeviceCodeRecord {
+  id: string;
+  user_code_hash: string;
+  client_id: string;
+  request_json: string;
+  created_at: number;
+  expires_at: number;
+}
+
+export interface VerificationTokenRecord {
+  id: string;
+  user_id: string;
+  purpose: string;
+  created_at: number;
+  expires_at: number;
+}
+
 /** Every table, by name. */
 export interface Tables {
   deployment: DeploymentRecord;
@@ -282,4 +349,13 @@ export interface Tables {
   audit_events: AuditEventRecord;
   settings: SettingRecord;
   schema_migrations: MigrationRecord;
+  leases: LeaseRecord;
+  data_keys: DataKeyRecord;
+  private_keys: PrivateKeyRecord;
+  dpop_jtis: OnceRecord;
+  dpop_nonces: OnceRecord;
+  connect_pending_states: ConnectPendingStateRecord;
+  pushed_requests: PushedRequestRecord;
+  device_codes: DeviceCodeRecord;
+  verification_tokens: VerificationTokenRecord;
 }

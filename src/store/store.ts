@@ -18,6 +18,7 @@ import type {
   DeploymentRecord,
   InitialAccessTokenRecord,
   IssuanceRecord,
+  LeaseRecord,
   PasswordRecord,
   RefreshTokenRecord,
   ResourceRecord,
@@ -301,6 +302,22 @@ export interface SettingStore {
   }): Promise<{ outcome: 'put' | 'kept'; value: string }>;
 }
 
+export interface LeaseStore {
+  /** Takes a lease that nobody has, or whose holder has let it run out. `held`: by whom, unless they have just let go. */
+  acquire(input: {
+    lease: LeaseRecord;
+  }): Promise<{ outcome: 'acquired' } | { outcome: 'held'; by: LeaseRecord | undefined }>;
+  find(input: { name: string }): Promise<LeaseRecord | undefined>;
+  /** Moves the end on. `lost`: another has it, because it had run out. */
+  renew(input: {
+    name: string;
+    holder: string;
+    held_until: number;
+  }): Promise<{ outcome: 'renewed' | 'lost' }>;
+  /** Lets go; nothing happens when another has it. */
+  release(input: { name: string; holder: string }): Promise<void>;
+}
+
 export interface HealthStore {
   /** Asks the database something trivial by the way that writes go. Fails when writes would fail. */
   ping(input: Record<string, never>): Promise<{ ok: true }>;
@@ -325,6 +342,7 @@ export interface Aggregates {
   readonly loginFailures: LoginFailureStore;
   readonly audit: AuditStore;
   readonly settings: SettingStore;
+  readonly leases: LeaseStore;
   readonly health: HealthStore;
 }
 

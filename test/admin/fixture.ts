@@ -15,8 +15,10 @@ import { Users } from '../../src/identity/users.ts';
 import { makeIds } from '../../src/kernel/ids.ts';
 import { silentLog } from '../../src/kernel/log.ts';
 import { systemRandom } from '../../src/kernel/random.ts';
+import { onlyStore } from '../../src/keys/key-store.ts';
 import { openKeyfile } from '../../src/keys/keyfile.ts';
 import { openKeyring } from '../../src/keys/keyring.ts';
+import { pemKeyStore } from '../../src/keys/pem-key-store.ts';
 import { Clients } from '../../src/registry/clients.ts';
 import { Resources } from '../../src/registry/resources.ts';
 import type { Store } from '../../src/store/store.ts';
@@ -77,7 +79,7 @@ export async function startAdmin(
   const sessions = new Sessions({ store: store.sessions, clock, random, ids, lifetimes });
   const keyring = await openKeyring({
     store: store.keys,
-    keyStore: await openKeyfile({ folder: keys, clock, log: silentLog }),
+    keyStores: onlyStore(pemKeyStore(await openKeyfile({ folder: keys, clock, log: silentLog }))),
     algorithm: 'ES256',
     timing: { jwksMaxAge: 300_000, longestLifetime: 900_000, clockSkew: 30_000 },
     clock,

@@ -6,6 +6,7 @@ import { consents } from './consents.ts';
 import { families } from './families.ts';
 import { issuances } from './issuances.ts';
 import { keys } from './keys.ts';
+import { leases } from './leases.ts';
 import { loginFailures } from './login-failures.ts';
 import { refresh } from './refresh.ts';
 import { registrations } from './registrations.ts';
@@ -34,6 +35,7 @@ export const verbs: Families = {
   loginFailures,
   audit,
   settings,
+  leases,
   health,
 };
 

@@ -4,8 +4,10 @@ import { createHash } from 'node:crypto';
 import { decodeProtectedHeader } from 'jose';
 import { expect, test } from 'vitest';
 import { silentLog } from '../../../src/kernel/log.ts';
+import { onlyStore } from '../../../src/keys/key-store.ts';
 import { openKeyfile } from '../../../src/keys/keyfile.ts';
 import { openKeyring } from '../../../src/keys/keyring.ts';
+import { pemKeyStore } from '../../../src/keys/pem-key-store.ts';
 import { TokenIssuer } from '../../../src/tokens/issuer.ts';
 import { describeEngines } from '../../setup/engines.ts';
 import { claimsOf, ISSUER, Product } from '../product.ts';
@@ -17,7 +19,9 @@ describeEngines('at_hash (OpenID Connect Core 3.1.3.6)', (engine) => {
     const { jwksMaxAge } = keyring;
     const neighbour = await openKeyring({
       store: store.keys,
-      keyStore: await openKeyfile({ folder: config.signing.key_path, clock, log: silentLog }),
+      keyStores: onlyStore(
+        pemKeyStore(await openKeyfile({ folder: config.signing.key_path, clock, log: silentLog })),
+      ),
       algorithm: 'EdDSA',
       timing: { jwksMaxAge, longestLifetime: 900_000, clockSkew: 30_000 },
       clock,
