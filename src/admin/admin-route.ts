@@ -44,6 +44,8 @@ export interface AdminParts {
   readonly ids: Ids;
   /** The grants that this server offers. */
   readonly grantTypes: readonly GrantType[];
+  /** Aborted when the server stops: verbs that take long stop then. */
+  readonly stopping: AbortSignal;
   /** What `GET /admin/status` tells besides what it asks. */
   readonly facts: {
     readonly version: string;

@@ -34,15 +34,24 @@ const PATIENCE = 10_000;
 
 /** Failures: `unavailable` when somebody holds the state directory and does not answer. */
 export async function openAdminClient(config: Config): Promise<AdminClient> {
+  const owner = await findOwner(config);
+  return 'socket' in owner ? overSocket(owner.socket) : openInProcess(config, owner.lock);
+}
+
+/** Who may write: the server that answers on a socket, or this process, with the lock where there is one. */
+export type Owner = { readonly socket: string } | { readonly lock: StateLock | undefined };
+
+/** Failures: `unavailable` when somebody holds the state directory and does not answer. */
+export async function findOwner(config: Config): Promise<Owner> {
   prepareStateDir(config.state_dir);
   // On PostgreSQL any number of processes may write; they meet in the database.
-  if (config.storage.driver === 'postgres') return openInProcess(config, undefined);
+  if (config.storage.driver === 'postgres') return { lock: undefined };
   const deadline = Date.now() + PATIENCE;
   for (;;) {
     const socket = await findAdminSocket(config.state_dir);
-    if (socket !== undefined) return overSocket(socket);
+    if (socket !== undefined) return { socket };
     const lock = tryLock(config);
-    if (lock) return openInProcess(config, lock);
+    if (lock) return { lock };
     if (Date.now() > deadline) throw silentOwner(config.state_dir);
     await sleep(50);
   }
@@ -106,7 +115,7 @@ async function openInProcess(config: Config, lock: StateLock | undefined): Promi
 }
 
 /** What we read of problem details (RFC 9457). */
-interface Problem {
+export interface Problem {
   readonly code?: FailureCode;
   readonly detail?: string;
   readonly hint?: string;
@@ -114,6 +123,10 @@ interface Problem {
 
 function answer(status: number, body: unknown): AdminAnswer {
   if (status < 400) return { status, body };
-  const { code = 'internal', detail = `The admin API answered ${status}.`, hint } = (body ?? {}) as Problem;
-  throw new Failure(code, detail, hint === undefined ? {} : { hint });
+  throw failureOf((body ?? {}) as Problem, `The admin API answered ${status}.`);
+}
+
+/** The failure that problem details describe. */
+export function failureOf({ code = 'internal', detail, hint }: Problem, otherwise: string): Failure {
+  return new Failure(code, detail ?? otherwise, hint === undefined ? {} : { hint });
 }

@@ -28,6 +28,8 @@ export interface Rooms {
   readonly log: Log;
   readonly clock: Clock;
   readonly random: Random;
+  /** Aborted when the server stops: what takes long ends then. */
+  readonly stopping: AbortSignal;
   readonly ids: Ids;
   readonly store: Store;
   readonly keyring: Keyring;
@@ -49,7 +51,11 @@ export async function openRooms(
   config: Config,
   store: Store,
   log: Log,
-  { clock, random }: Pick<Rooms, 'clock' | 'random'> = { clock: systemClock, random: systemRandom },
+  {
+    clock = systemClock,
+    random = systemRandom,
+    stopping = new AbortController().signal,
+  }: Partial<Pick<Rooms, 'clock' | 'random' | 'stopping'>> = {},
 ): Promise<Rooms> {
   await using undo = new AsyncDisposableStack();
   undo.defer(() => store.close());
@@ -70,6 +76,7 @@ export async function openRooms(
     log,
     clock,
     random,
+    stopping,
     ids,
     store,
     keyring,

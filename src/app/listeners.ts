@@ -29,7 +29,8 @@ const KEY_TICK = 5000;
 /** Builds everything on an open store, which is closed with it, and listens. */
 export async function openListeners(config: Config, store: Store, log: Log): Promise<Serving> {
   await using undo = new AsyncDisposableStack();
-  const rooms = await openRooms(config, store, log);
+  const stopping = new AbortController();
+  const rooms = await openRooms(config, store, log, { stopping: stopping.signal });
   undo.defer(() => rooms.close());
   undo.use(lookAfterKeys(rooms));
   const firstApiKey = await adminApiKey(rooms).makeFirst();
@@ -57,6 +58,7 @@ export async function openListeners(config: Config, store: Store, log: Log): Pro
 
   const opened = undo.move();
   const stop = async () => {
+    stopping.abort();
     await drainAll(apps, config.server.shutdown_wait, log);
     await opened.disposeAsync();
   };

@@ -27,12 +27,17 @@ export interface Incoming {
   readonly via: 'tcp' | 'socket' | 'inject';
 }
 
+/** What makes the lines of an answer that grows. It must end soon after `gone`, and must not throw. */
+export type Lines = (gone: AbortSignal) => AsyncIterable<object>;
+
 /** A response as a value. */
 export interface Outgoing {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly cookies?: readonly Cookie[];
   readonly body?: string;
+  /** Instead of a body: JSON lines, sent as they come. `gone` is aborted when the client goes away. */
+  readonly lines?: Lines;
 }
 
 export interface Route {
@@ -55,6 +60,11 @@ export function json(
   headers: Readonly<Record<string, string>> = {},
 ): Outgoing {
   return { status, headers: { 'content-type': 'application/json', ...headers }, body: JSON.stringify(value) };
+}
+
+/** An answer that grows: one JSON object a line (application/x-ndjson). */
+export function jsonLines(lines: Lines): Outgoing {
+  return { status: 200, headers: { 'content-type': 'application/x-ndjson' }, lines };
 }
 
 export function html(status: number, text: string, cookies: readonly Cookie[] = []): Outgoing {

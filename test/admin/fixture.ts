@@ -99,6 +99,7 @@ export async function startAdmin(
     users,
     sessions,
     keyring,
+    stopping: new AbortController().signal,
     audit: new AuditTrail({ store: store.audit, clock, log: silentLog }),
     apiKey,
     lockout: new Lockout({
