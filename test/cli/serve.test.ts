@@ -1,13 +1,13 @@
 // A server from outside: first and second start, readiness, signals, the lock, the socket, what happens when parts are missing.
 
-import { once } from 'node:events';
 import { access, mkdir, readdir, readFile, rename, stat } from 'node:fs/promises';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it, test } from 'vitest';
 import { query } from '../setup/cluster.ts';
 import { describeEngines, engines, freshStorage, ownPostgres } from '../setup/engines.ts';
+import { freePort } from '../setup/free-port.ts';
 import { authserver, startServer, TestServer } from '../setup/server.ts';
 
 const [sqlite, postgres] = (['sqlite', 'postgres'] as const).map((name) =>
@@ -20,15 +20,6 @@ const anyEngine = engines[0]!;
 async function answerOf(url: string): Promise<{ status: number; body: Record<string, unknown> }> {
   const response = await fetch(url);
   return { status: response.status, body: (await response.json()) as Record<string, unknown> };
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, 'close');
-  return port;
 }
 
 /** Opens a request that the server has begun to read but cannot answer yet; `finish` sends the rest. */

@@ -6,12 +6,12 @@ import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { chmod, chown, cp, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Client } from 'pg';
+import { freePort } from './free-port.ts';
 
 const SUPERUSER = 'postgres';
 const START_DEADLINE_MS = 30_000;
@@ -211,15 +211,4 @@ function mayRun(command: string, account: Account): boolean {
   } catch {
     return false;
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  if (address === null || typeof address === 'string')
-    throw new Error('The system gave no port on 127.0.0.1.');
-  return address.port;
 }
