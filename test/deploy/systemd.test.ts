@@ -1,0 +1,104 @@
+import { readdirSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { deploy, has, readDeploy, run, settings, unless } from './folder.ts';
+
+const folder = path.join(deploy, 'systemd');
+const units = readdirSync(folder).filter((name) => /\.(service|timer)$/.test(name));
+const services = units.filter((name) => name.endsWith('.service'));
+
+/** The values of a directive, in the order of the file. */
+function values(unit: string, directive: string): string[] {
+  const lines = readDeploy(path.join('systemd', unit)).split('\n');
+  return lines
+    .filter((line) => line.startsWith(`${directive}=`))
+    .map((line) => line.slice(directive.length + 1));
+}
+
+describe('the units of systemd', () => {
+  it.each(services)(
+    '%s runs the pinned Node, as its own user, with its state where the settings say',
+    (unit) => {
+      const commands = [...values(unit, 'ExecStartPre'), ...values(unit, 'ExecStart')];
+      for (const command of commands) {
+        expect(command).toMatch(
+          /^\/opt\/authserver\/bin\/node \/opt\/authserver\/bin\/authserver (serve|migrate|purge) --config \/etc\/authserver\/config\.yaml$/,
+        );
+      }
+      expect(values(unit, 'User')).toEqual(['authserver']);
+      expect(values(unit, 'StateDirectory')).toEqual(['authserver']);
+      expect(values(unit, 'StateDirectoryMode')).toEqual(['0700']);
+      expect(values(unit, 'Environment')).toContain('AUTHSERVER_STATE_DIR=/var/lib/authserver');
+      expect(readDeploy('systemd/authserver.sysusers.conf')).toMatch(/^u authserver /m);
+    },
+  );
+
+  it('every service is hardened alike', () => {
+    const hardening = (unit: string) =>
+      readDeploy(path.join('systemd', unit)).match(/^# Nothing may be gained[\s\S]*?UMask=0077$/m)?.[0];
+    expect(hardening('authserver.service')).toBeDefined();
+    for (const unit of services) expect(hardening(unit)).toBe(hardening('authserver.service'));
+  });
+
+  it('the server migrates before traffic, for as long as that takes, and reloads on SIGHUP', () => {
+    expect(values('authserver.service', 'ExecStartPre')[0]).toContain(' migrate ');
+    expect(values('authserver.service', 'TimeoutStartSec')).toEqual(['infinity']);
+    expect(values('authserver.service', 'ExecReload')).toEqual(['/bin/kill -HUP $MAINPID']);
+  });
+
+  it('the settings that come with them are settings, and a stop lets requests finish', async () => {
+    const { server, state_dir } = await settings({}, path.join(folder, 'config.yaml'));
+    expect(state_dir).toBe('/var/lib/authserver');
+    for (const unit of services) {
+      expect(1000 * Number.parseInt(values(unit, 'TimeoutStopSec')[0] ?? '', 10)).toBeGreaterThan(
+        server.shutdown_wait,
+      );
+    }
+  });
+});
+
+describe.skipIf(!has('systemd-analyze'))(`systemd-analyze${unless('systemd-analyze')}`, () => {
+  /** The units as they are, but for a program that this machine has. */
+  let installed: string;
+
+  beforeAll(async () => {
+    installed = await mkdtemp(path.join(tmpdir(), 'authserver-units-'));
+    for (const unit of units) {
+      const text = readDeploy(path.join('systemd', unit)).replaceAll(
+        '/opt/authserver/bin/node',
+        process.execPath,
+      );
+      await writeFile(path.join(installed, unit), text);
+    }
+  });
+  afterAll(() => rm(installed, { recursive: true, force: true }));
+
+  it('verify finds nothing to say', () => {
+    const files = units.map((unit) => path.join(installed, unit));
+    expect(run('sh', ['-c', 'systemd-analyze verify --man=no "$@" 2>&1', '-', ...files])).toBe('');
+  });
+
+  it('verify would notice a mistake', async () => {
+    const broken = path.join(installed, 'broken.service');
+    await writeFile(broken, '[Service]\nExecStart=/nowhere/authserver\nProtectSystm=strict\n');
+    expect(() => run('systemd-analyze', ['verify', '--man=no', broken])).toThrow(/nowhere/);
+  });
+
+  it.each(services)('security gives %s an exposure of 1.5 at most', (unit) => {
+    const file = path.join(installed, unit);
+    expect(run('systemd-analyze', ['security', '--offline=yes', '--threshold=15', file])).toContain('OK');
+  });
+
+  it('security would notice lost hardening', async () => {
+    const bare = path.join(installed, 'bare.service');
+    await writeFile(bare, readDeploy('systemd/authserver.service').replace(/^SystemCallFilter=.*\n/gm, ''));
+    expect(() => run('systemd-analyze', ['security', '--offline=yes', '--threshold=15', bare])).toThrow();
+  });
+
+  it('the timer starts the purge hourly', () => {
+    const [when = ''] = values('authserver-purge.timer', 'OnCalendar');
+    expect(run('systemd-analyze', ['calendar', when])).toContain('*-*-* *:00:00');
+  });
+});
