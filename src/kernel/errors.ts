@@ -15,6 +15,7 @@ export type FailureCode =
   | 'configuration' // the operator's settings cannot work
   | 'refused' // a guard stopped a dangerous step
   | 'interrupted' // stopped by a signal
+  | 'failed' // it was done, and what came of it is not right; the answer says what
   | 'internal'; // our fault
 
 export interface FailureParts {

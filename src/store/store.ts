@@ -15,11 +15,13 @@ import type {
   ClientRecord,
   ClientSecretRecord,
   ConsentRecord,
+  DataKeyRecord,
   DeploymentRecord,
   InitialAccessTokenRecord,
   IssuanceRecord,
   LeaseRecord,
   PasswordRecord,
+  PrivateKeyRecord,
   RefreshTokenRecord,
   ResourceRecord,
   SessionRecord,
@@ -264,8 +266,87 @@ export interface SigningKeyStore {
   }): Promise<{ outcome: 'activated' | 'unknown' }>;
   /** Retiring keys whose time has come verify no longer. */
   retireDue(input: { now: number }): Promise<{ retired: number }>;
+  /** Withdraws the pending key, or retires a retiring one before its time. `changed`: it is in another state by now. */
+  retire(input: {
+    kid: string;
+    from: 'pending' | 'retiring';
+    now: number;
+  }): Promise<{ outcome: 'retired' | 'changed' }>;
+  /** Drops a key that does not sign, for good. `changed`: it signs, has been dropped, or is not known. */
+  compromise(input: { kid: string; now: number }): Promise<{ outcome: 'compromised' | 'changed' }>;
+  /**
+   * `successor`, the pending key or a new one, signs at once, because the active key (`former`, null where there is none)
+   * cannot or must not. That one is dropped, or verifies on as after `activate`. `changed`: another key is active by now, or
+   * the successor is something else; nothing has happened.
+   */
+  takeOver(input: {
+    former: string | null;
+    becomes: 'retiring' | 'compromised';
+    successor: SigningKeyRecord;
+    now: number;
+    retires_at: number;
+    margin: number;
+  }): Promise<{ outcome: 'taken_over' | 'changed' }>;
+  /**
+   * Counts access tokens in force that a key has signed, among about `limit` that run out after `after` (ms): go on after
+   * `next` until that is null.
+   */
+  countSigned(input: {
+    kid: string;
+    after: number;
+    limit: number;
+  }): Promise<{ count: number; last_expires_at: number | null; next: number | null }>;
+  /** Revokes the tokens that `countSigned` counts. */
+  revokeSigned(input: {
+    kid: string;
+    now: number;
+    after: number;
+    limit: number;
+  }): Promise<{ count: number; next: number | null }>;
+  /** Whether there is a record of any access token, in force or not. */
+  hasSigned(input: Record<string, never>): Promise<boolean>;
   /** The longest lifetime, ms, that a client or a resource of its own may ask for access tokens; 0 for none. */
   longestTokenLifetime(input: Record<string, never>): Promise<number>;
+}
+
+/** Keys that seal rows. They are few. */
+export interface DataKeyStore {
+  /** The newest first: that one seals, the others only open. */
+  list(input: Record<string, never>): Promise<DataKeyRecord[]>;
+  /** Adds a key after the newest one that the caller knows of (null: none); `outdated` when there is another by now. */
+  add(input: { key: DataKeyRecord; newest: string | null }): Promise<{ outcome: 'added' | 'outdated' }>;
+  /** Wraps a key by another master key, unless `wrapped` is no longer what the caller has read (`former`). */
+  rewrap(input: {
+    id: string;
+    former: string;
+    wrapped: string;
+    master_key_id: string;
+    now: number;
+  }): Promise<{ outcome: 'rewrapped' | 'changed' }>;
+  /** Removes a key under which nothing is sealed. */
+  removeUnused(input: { id: string }): Promise<{ outcome: 'removed' | 'used' }>;
+  /** Removes all keys that a master key wraps, and what is sealed under them. */
+  abandon(input: { master_key_id: string }): Promise<{ data_keys: number; rows: number }>;
+}
+
+/** Private halves of signing keys that are kept in the database, and the note of where each private half is. */
+export interface PrivateKeyStore {
+  /** Keeps a private half, or seals the one that is kept anew. `no_data_key`: the data key has been removed meanwhile. */
+  save(input: { key: PrivateKeyRecord }): Promise<{ outcome: 'saved' | 'no_data_key' }>;
+  find(input: { kid: string }): Promise<PrivateKeyRecord | undefined>;
+  list(input: Page): Promise<PrivateKeyRecord[]>;
+  /** How many are sealed under each data key. */
+  count(input: Record<string, never>): Promise<{ data_key_id: string; rows: number }[]>;
+  /** Replaces what is sealed, unless it is no longer what the caller has read (`former`). */
+  reseal(input: {
+    kid: string;
+    former: string;
+    sealed: string;
+    data_key_id: string;
+  }): Promise<{ outcome: 'resealed' | 'changed' }>;
+  remove(input: { kid: string }): Promise<void>;
+  /** From now on the private half of a signing key is in another key store; `changed` when it was not in `from`. */
+  relocate(input: { kid: string; from: string; to: string }): Promise<{ outcome: 'relocated' | 'changed' }>;
 }
 
 export interface LoginFailureStore {
@@ -291,6 +372,14 @@ export interface AuditStore {
   }): Promise<{ sequence: number }>;
   /** Events in chain order after a sequence number, at most `limit`. */
   list(input: { after: number; limit: number }): Promise<AuditEventRecord[]>;
+  /** The link before the first event that is kept: where a chain whose old events were purged begins, and nowhere else. */
+  beginning(input: Record<string, never>): Promise<AuditLink>;
+}
+
+/** A place in the audit chain: an event's position and hash. */
+export interface AuditLink {
+  readonly sequence: number;
+  readonly hash: string;
 }
 
 export interface SettingStore {
@@ -318,6 +407,71 @@ export interface LeaseStore {
   release(input: { name: string; holder: string }): Promise<void>;
 }
 
+/** Kinds of rows that a purge walks through, each by one rule. Named after their table, but where two share one. */
+export type PurgeableRows =
+  | 'assertion_jtis'
+  | 'audit_events'
+  | 'abandoned_clients'
+  | 'auth_codes'
+  | 'authorization_requests'
+  | 'client_secrets'
+  | 'connect_pending_states'
+  | 'device_codes'
+  | 'dpop_jtis'
+  | 'dpop_nonces'
+  | 'initial_access_tokens'
+  | 'issuances_of_machines'
+  | 'issuances_of_users'
+  | 'login_failures'
+  | 'pushed_requests'
+  | 'refresh_tokens'
+  | 'sessions'
+  | 'token_families'
+  | 'verification_tokens';
+
+/** How far a walk has come; only the kind of rows knows what it means. */
+export interface PurgePlace {
+  readonly from: number | string;
+  /** Rows at `from` that have been looked at and stay. */
+  readonly skip: number;
+}
+
+export interface PurgeWindow {
+  /** Null to begin with. */
+  readonly place: PurgePlace | null;
+  /** How many rows the step may look at. */
+  readonly look: number;
+  /** Rows whose own time was over by then may go, ms. */
+  readonly until: number;
+  /** What they protect must have been over by then, ms. */
+  readonly ended: number;
+}
+
+/** What a step took away. `next` is null when nothing is left to look at; `worked`: ms that others had to wait for it. */
+export interface PurgeStep {
+  readonly gone: number;
+  readonly next: PurgePlace | null;
+  readonly worked: number;
+}
+
+/** What a step would take away: so many of so many rows, and the end of the oldest of them. */
+export interface PurgeLook {
+  readonly looked: number;
+  readonly ripe: number;
+  readonly oldest: number | null;
+  readonly next: PurgePlace | null;
+}
+
+/** A step of a walk takes away the rows that protect nothing any more. Two walks at once do no harm. */
+export type PurgeStore = {
+  readonly [Rows in PurgeableRows]: (input: PurgeWindow) => Promise<PurgeStep>;
+};
+
+/** The same steps, taking nothing away. */
+export type PurgeableStore = {
+  readonly [Rows in PurgeableRows]: (input: PurgeWindow) => Promise<PurgeLook>;
+};
+
 export interface HealthStore {
   /** Asks the database something trivial by the way that writes go. Fails when writes would fail. */
   ping(input: Record<string, never>): Promise<{ ok: true }>;
@@ -339,14 +493,26 @@ export interface Aggregates {
   readonly registrations: RegistrationStore;
   readonly replays: ReplayStore;
   readonly keys: SigningKeyStore;
+  readonly dataKeys: DataKeyStore;
+  readonly privateKeys: PrivateKeyStore;
   readonly loginFailures: LoginFailureStore;
   readonly audit: AuditStore;
   readonly settings: SettingStore;
   readonly leases: LeaseStore;
+  readonly purge: PurgeStore;
+  readonly purgeable: PurgeableStore;
   readonly health: HealthStore;
 }
 
+/** What somebody may want to hear of at once when another process changes it. */
+export type Topic = 'signing_keys';
+
 export interface Store extends Aggregates {
+  /**
+   * Calls the listener after each change of the topic that is on disk, whichever process made it, and whenever such news may
+   * have been missed. On SQLite there is no other process that writes. News may be lost for a while: look now and then too.
+   */
+  watch(topic: Topic, listener: () => void): Disposable;
   /** Finishes what was accepted, then closes. */
   close(): Promise<void>;
 }

@@ -5,6 +5,7 @@ import type { AuditStore, Store } from '../store.ts';
 import type { Harness, OpenedStore } from './harness.ts';
 import { describeKeys } from './keys.ts';
 import { clientRow, DAY, HOUR, issuanceRow, keyRow, NOW, newId, resourceRow } from './rows.ts';
+import { describeSealedKeys } from './sealed-keys.ts';
 import { atOnce, tally, type World } from './world.ts';
 
 export function describeInstallation(world: () => World): void {
@@ -35,6 +36,7 @@ export function describeKeysOf(harness: Harness): void {
     afterEach(() => opened.dispose());
     describeKeys(() => opened.store.keys);
     describeKeyTimes(() => opened.store);
+    describeSealedKeys(() => opened.store);
   });
 }
 
@@ -55,6 +57,77 @@ function describeKeyTimes(store: () => Store): void {
       kid: former.kid,
       retires_at: NOW + 2 * DAY + 7,
     });
+  });
+
+  it('counts and revokes what a key has signed and is in force, stretch by stretch', async () => {
+    const { keys, issuances } = store();
+    expect(await keys.hasSigned({})).toBe(false);
+    const kid = newId('kid');
+    // Three run out in the same millisecond, where a stretch of two ends.
+    const times = [NOW, NOW + 1, NOW + 2, NOW + 2, NOW + 2, NOW + 3];
+    const signed = times.map((expires_at) => issuanceRow({ kid, expires_at }));
+    const others = times.map((expires_at) => issuanceRow({ expires_at }));
+    for (const issuance of [...signed, ...others]) await issuances.record({ issuance });
+    await issuances.revoke({ jti: signed[1]?.jti ?? '', now: NOW });
+    expect(await keys.hasSigned({})).toBe(true);
+
+    const walk = async (
+      step: (after: number) => Promise<{ count: number; next: number | null }>,
+    ): Promise<number[]> => {
+      const counts: number[] = [];
+      for (let after: number | null = NOW; after !== null; ) {
+        const { count, next } = await step(after);
+        counts.push(count);
+        after = next;
+      }
+      return counts;
+    };
+    const count = (after: number) => keys.countSigned({ kid, after, limit: 2 });
+    expect(await walk(count)).toEqual([3, 1]);
+    expect(await keys.countSigned({ kid, after: NOW, limit: 100 })).toEqual({
+      count: 4,
+      last_expires_at: NOW + 3,
+      next: null,
+    });
+    expect(await walk((after) => keys.revokeSigned({ kid, now: NOW, after, limit: 2 }))).toEqual([3, 1]);
+    expect(await walk(count)).toEqual([0, 0]);
+    expect((await keys.countSigned({ kid: 'key-1', after: NOW, limit: 100 })).count).toBe(5);
+  });
+
+  it('lets a key that is replaced at once verify until its last token has run out', async () => {
+    const former = keyRow();
+    await store().keys.addFirst({ key: former });
+    await store().issuances.record({
+      issuance: issuanceRow({ kid: former.kid, expires_at: NOW + 2 * DAY }),
+    });
+    await store().keys.takeOver({
+      former: former.kid,
+      becomes: 'retiring',
+      successor: keyRow({ created_at: NOW + 1 }),
+      now: NOW,
+      retires_at: NOW + DAY,
+      margin: 7,
+    });
+    expect((await store().keys.list({}))[0]).toMatchObject({ retires_at: NOW + 2 * DAY + 7 });
+  });
+
+  it('tells who watches of a change that others made, after it is on disk, and then no more', async () => {
+    const { keys } = store();
+    let heard = Promise.withResolvers<number>();
+    const watching = store().watch('signing_keys', () => {
+      void keys.list({}).then(({ length }) => heard.resolve(length));
+    });
+    // PostgreSQL calls once when it has begun to listen.
+    await Promise.race([heard.promise, new Promise((resolve) => setTimeout(resolve, 200))]);
+    heard = Promise.withResolvers();
+    await keys.addFirst({ key: keyRow() });
+    expect(await heard.promise).toBe(1);
+    heard = Promise.withResolvers();
+    watching[Symbol.dispose]();
+    await keys.addPending({ key: keyRow({ state: 'pending' }) });
+    expect(await Promise.race([heard.promise, new Promise((resolve) => setTimeout(resolve, 50))])).toBe(
+      undefined,
+    );
   });
 
   it('knows the longest lifetime that a client or a resource asks for', async () => {

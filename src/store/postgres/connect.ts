@@ -1,5 +1,7 @@
-import { Pool, types } from 'pg';
+import { type Pool, types } from 'pg';
 import type { Log } from '../../kernel/log.ts';
+import type { Meter } from '../../kernel/metrics.ts';
+import { MeteredPool } from './metered-pool.ts';
 
 export interface PostgresOptions {
   readonly dsn: string;
@@ -21,8 +23,8 @@ export const typeParsers = {
   },
 };
 
-export function connectPool(options: PostgresOptions, log: Log): Pool {
-  const pool = new Pool({
+export function connectPool(options: PostgresOptions, log: Log, meter: Meter): Pool {
+  const config = {
     connectionString: options.dsn,
     max: options.maxConnections,
     connectionTimeoutMillis: options.connectTimeout,
@@ -32,7 +34,8 @@ export function connectPool(options: PostgresOptions, log: Log): Pool {
     keepAlive: true,
     application_name: 'authserver',
     types: typeParsers as never,
-  });
+  };
+  const pool = new MeteredPool(config, meter);
   // A connection that the server closes must not end the process; the next query opens another.
   pool.on('error', (error) => log.warn({ error: error.message }, 'a database connection was lost'));
   pool.on('connect', (client) => {

@@ -1,25 +1,31 @@
 /** PostgreSQL behind the store: a pool, a transaction a unit of work, statements prepared by name. */
 import type { Pool, PoolClient } from 'pg';
 import type { Log } from '../../kernel/log.ts';
+import { type Meter, silentMeter } from '../../kernel/metrics.ts';
 import { bindStore, type Driver } from '../sql/bind.ts';
 import { databaseUnavailable } from '../sql/failures.ts';
 import type { ReadVerb, VerbName, WriteVerb } from '../sql/verb.ts';
-import type { Store } from '../store.ts';
+import type { Store, Topic } from '../store.ts';
 import { connectPool, type PostgresOptions } from './connect.ts';
 import { fromPostgres, isRetryable, spoilsConnection } from './errors.ts';
+import { NOTIFY, Notifications } from './notify.ts';
 import { PostgresStatements } from './transact.ts';
 
 /** How often a unit of work that lost a deadlock is tried. */
 const TRIES = 4;
 
 /** Opens a migrated database. */
-export function openPostgres(options: PostgresOptions, log: Log): Store {
+export function openPostgres(options: PostgresOptions, log: Log, meter: Meter = silentMeter): Store {
   // After a migration by another process each pooled connection may fail once, because its plans are stale.
-  return bindStore(new PostgresDriver(connectPool(options, log), TRIES + options.maxConnections));
+  const tries = TRIES + options.maxConnections;
+  return bindStore(
+    new PostgresDriver(connectPool(options, log, meter), new Notifications(options, log), tries),
+  );
 }
 
 class PostgresDriver implements Driver {
   readonly #pool: Pool;
+  readonly #notifications: Notifications;
   readonly #tries: number;
   readonly #statements = new PostgresStatements();
   /** Each statement on whichever connection is free. */
@@ -28,8 +34,9 @@ class PostgresDriver implements Driver {
   #underway = 0;
   #closed: Promise<void> | undefined;
 
-  constructor(pool: Pool, tries: number) {
+  constructor(pool: Pool, notifications: Notifications, tries: number) {
     this.#pool = pool;
+    this.#notifications = notifications;
     this.#tries = tries;
     this.#pooled = this.#statements.on(pool);
   }
@@ -42,6 +49,10 @@ class PostgresDriver implements Driver {
     return this.#accept(() => (verb.single ? verb.run(this.#pooled, input) : this.#transact(verb, input)));
   }
 
+  watch(topic: Topic, listener: () => void): Disposable {
+    return this.#notifications.watch(topic, listener);
+  }
+
   /** Finishes what was accepted: the pool itself would forget whoever waits for a connection. */
   close(): Promise<void> {
     this.#closed ??= this.#drain();
@@ -50,7 +61,7 @@ class PostgresDriver implements Driver {
 
   async #drain(): Promise<void> {
     if (this.#underway > 0) await this.#idle.promise;
-    await this.#pool.end();
+    await Promise.all([this.#notifications.close(), this.#pool.end()]);
   }
 
   async #accept<Out>(work: () => Promise<Out>): Promise<Out> {
@@ -80,6 +91,8 @@ class PostgresDriver implements Driver {
     try {
       await client.query('begin');
       const value = await verb.run(this.#statements.on(client), input);
+      // PostgreSQL delivers it with the commit, and forgets it with a rollback.
+      if (verb.announces !== undefined) await client.query(NOTIFY, [verb.announces]);
       await client.query('commit');
       return value;
     } catch (error) {

@@ -1,5 +1,5 @@
 import { Failure } from '../../kernel/errors.ts';
-import type { Aggregates, Store } from '../store.ts';
+import type { Aggregates, Store, Topic } from '../store.ts';
 import type { ReadVerb, VerbName, WriteVerb } from './verb.ts';
 import { verbs } from './verbs.ts';
 
@@ -8,6 +8,7 @@ export interface Driver {
   read<In, Out>(verb: ReadVerb<In, Out>, input: In): Promise<Out>;
   /** Runs a verb as one unit of work; resolves when it is on disk. */
   write<In, Out>(verb: WriteVerb<In, Out>, name: VerbName, input: In): Promise<Out>;
+  watch(topic: Topic, listener: () => void): Disposable;
   close(): Promise<void>;
 }
 
@@ -22,7 +23,11 @@ export function bindStore(driver: Driver): Store {
     bound[family] = functions;
   }
   // The types of `verbs` hold each definition to its interface; here only their names are walked.
-  return { ...(bound as unknown as Aggregates), close: () => driver.close() };
+  return {
+    ...(bound as unknown as Aggregates),
+    watch: (topic, listener) => driver.watch(topic, listener),
+    close: () => driver.close(),
+  };
 }
 
 function bindVerb(

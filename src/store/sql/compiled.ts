@@ -14,9 +14,14 @@ export interface CompiledStatement {
   bind(input: object): unknown[];
 }
 
+const FOR_POSTGRES = /\/\*postgres (.*?)\*\//g;
+
 const texts: Readonly<Record<string, CompiledText | undefined>> = compiledStatements;
 
-/** The text of a statement for an engine. Both speak the same SQL; they only write placeholders differently. */
+/**
+ * The text of a statement for an engine. Both speak the same SQL; they only write placeholders differently, and what stands
+ * in a comment that begins with `postgres` is for PostgreSQL: SQLite has one writer and needs no row locks.
+ */
 export function compiled(statement: Statement<never, unknown>, engine: Engine): CompiledStatement {
   const found = texts[statement.name];
   if (found) return forEngine(found, engine);
@@ -28,7 +33,10 @@ export function compiled(statement: Statement<never, unknown>, engine: Engine): 
 export function forEngine({ text, values }: CompiledText, engine: Engine): CompiledStatement {
   let count = 0;
   return {
-    text: engine === 'sqlite' ? text : text.replaceAll('?', () => `$${++count}`),
+    text:
+      engine === 'sqlite'
+        ? text.replaceAll(FOR_POSTGRES, '')
+        : text.replaceAll(FOR_POSTGRES, '$1').replaceAll('?', () => `$${++count}`),
     bind: (input) =>
       values.map((value) => (typeof value === 'string' ? inputValue(value, input) : value.constant)),
   };

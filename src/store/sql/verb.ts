@@ -1,4 +1,4 @@
-import type { Aggregates } from '../store.ts';
+import type { Aggregates, Topic } from '../store.ts';
 import type { Statement } from './statement.ts';
 
 type Now<T> = T | Promise<T>;
@@ -29,6 +29,8 @@ export interface WriteVerb<In, Out> {
   readonly single: boolean;
   /** The answer when a unique or foreign key decided the race against this verb; what it did is undone. */
   readonly onConflict: Out | undefined;
+  /** Those who watch this topic are told when the verb is on disk. */
+  readonly announces?: Topic;
 }
 
 export function read<In, Out>(run: (db: Reader, input: In) => Promise<Out>): ReadVerb<In, Out> {
@@ -55,6 +57,11 @@ export function writeOnce<In, Values extends object, Out>(
 ): WriteVerb<In, Out> {
   const run = async (db: Transaction, input: In) => answer(await db.run(statement, values(input)));
   return { kind: 'write', run, single: true, onConflict: undefined };
+}
+
+/** The verb, which tells those who watch the topic; with it, in one unit of work, where they are other processes. */
+export function announcing<In, Out>(topic: Topic, verb: WriteVerb<In, Out>): WriteVerb<In, Out> {
+  return { ...verb, single: false, announces: topic };
 }
 
 type Implementation<Verb> = Verb extends (input: infer In) => Promise<infer Out>

@@ -3,11 +3,14 @@ import { audit } from './audit.ts';
 import { clients } from './clients.ts';
 import { codes } from './codes.ts';
 import { consents } from './consents.ts';
+import { dataKeys } from './data-keys.ts';
 import { families } from './families.ts';
 import { issuances } from './issuances.ts';
 import { keys } from './keys.ts';
 import { leases } from './leases.ts';
 import { loginFailures } from './login-failures.ts';
+import { privateKeys } from './private-keys.ts';
+import { purge, purgeable } from './purge.ts';
 import { refresh } from './refresh.ts';
 import { registrations } from './registrations.ts';
 import { requests } from './requests.ts';
@@ -32,10 +35,14 @@ export const verbs: Families = {
   registrations,
   replays,
   keys,
+  dataKeys,
+  privateKeys,
   loginFailures,
   audit,
   settings,
   leases,
+  purge,
+  purgeable,
   health,
 };
 

@@ -8,11 +8,15 @@ export interface SqliteOptions {
 /** How long, ms, a request waits for a lock that somebody outside holds before it fails with 503. */
 export const LOCK_PATIENCE = 2000;
 
+/** What the write-ahead log is cut back to, bytes, once a reader that held it up lets go: its size tells how long it is now. */
+const LOG_KEPT = 16 * 2 ** 20;
+
 /** A connection that writes. FULL: a commit is on disk before it is answered, whatever is pulled. */
 export function connectWriter({ path, wal }: SqliteOptions): DatabaseSync {
   const db = new DatabaseSync(path, { timeout: LOCK_PATIENCE, enableForeignKeyConstraints: true });
   db.exec(`pragma journal_mode = ${wal ? 'wal' : 'delete'}`);
   db.exec('pragma synchronous = full');
+  db.exec(`pragma journal_size_limit = ${LOG_KEPT}`);
   return db;
 }
 

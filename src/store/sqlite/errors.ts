@@ -29,6 +29,15 @@ export function fromSqlite(error: unknown): unknown {
   return primary(code) === CONSTRAINT ? doesNotFit(error) : error;
 }
 
+/** What the work answers, or its error as one of ours. */
+export function translated<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw fromSqlite(error);
+  }
+}
+
 /** Somebody else holds the lock. */
 export function isBusy(error: unknown): boolean {
   return error instanceof Error && primary(resultCode(error)) === BUSY;

@@ -1,5 +1,5 @@
 import type { DatabaseSync } from 'node:sqlite';
-import { asFailure, type FailureCode } from '../../kernel/errors.ts';
+import { type FailureParcel, packFailure } from '../failure-parcel.ts';
 import type { VerbName } from '../sql/verb.ts';
 import { findVerb } from '../sql/verbs.ts';
 import { batchUndone, fromSqlite } from './errors.ts';
@@ -8,15 +8,6 @@ import { SqliteStatements } from './transact.ts';
 /** A verb on its way to the writer. */
 export interface Job extends VerbName {
   readonly input: unknown;
-}
-
-/** A failure as it travels between threads. */
-export interface FailureParcel {
-  readonly code: FailureCode;
-  readonly sentence: string;
-  readonly detail: string | undefined;
-  readonly hint: string | undefined;
-  readonly retryAfter: number | undefined;
 }
 
 export type Answer = { readonly value: unknown } | { readonly failure: FailureParcel };
@@ -43,7 +34,7 @@ export class GroupCommit {
       return answers;
     } catch (error) {
       if (this.#db.isTransaction) this.#db.exec('rollback');
-      const failure = parcel(batchUndone(error));
+      const failure = packFailure(batchUndone(error));
       return jobs.map(() => ({ failure }));
     }
   }
@@ -60,18 +51,7 @@ export class GroupCommit {
       if (!this.#db.isTransaction) throw error;
       this.#db.exec('rollback to verb');
       this.#db.exec('release verb');
-      return { failure: parcel(error) };
+      return { failure: packFailure(fromSqlite(error)) };
     }
   }
-}
-
-function parcel(error: unknown): FailureParcel {
-  const failure = asFailure(fromSqlite(error));
-  return {
-    code: failure.code,
-    sentence: failure.message,
-    detail: failure.detail,
-    hint: failure.hint,
-    retryAfter: failure.retryAfter,
-  };
 }

@@ -2,9 +2,11 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from '../../kernel/log.ts';
+import { type Meter, silentMeter } from '../../kernel/metrics.ts';
+import { Listeners } from '../listeners.ts';
 import { bindStore, type Driver } from '../sql/bind.ts';
 import type { ReadVerb, VerbName, WriteVerb } from '../sql/verb.ts';
-import type { Store } from '../store.ts';
+import type { Store, Topic } from '../store.ts';
 import { connectReader, LOCK_PATIENCE, type SqliteOptions } from './connect.ts';
 import { fromSqlite, isBusy } from './errors.ts';
 import { ReadBurst } from './read-burst.ts';
@@ -19,9 +21,9 @@ const READ_AGAIN_AFTER = 10;
  * Opens a migrated database. The caller holds the lock of the state directory: one process writes.
  * @throws Failure `unavailable` when there is no database that can be read
  */
-export function openSqlite(options: SqliteOptions, log: Log): Store {
+export function openSqlite(options: SqliteOptions, log: Log, meter: Meter = silentMeter): Store {
   try {
-    return bindStore(new SqliteDriver(options, log));
+    return bindStore(new SqliteDriver(options, log, meter));
   } catch (error) {
     throw fromSqlite(error);
   }
@@ -31,14 +33,15 @@ class SqliteDriver implements Driver {
   readonly #reader: DatabaseSync;
   readonly #burst: ReadBurst;
   readonly #shared = new SharedAnswers();
+  readonly #listeners = new Listeners();
   readonly #statements: SqliteStatements;
   readonly #writer: WriterThread;
 
-  constructor(options: SqliteOptions, log: Log) {
+  constructor(options: SqliteOptions, log: Log, meter: Meter) {
     this.#reader = connectReader(options);
     this.#burst = new ReadBurst(this.#reader);
     this.#statements = new SqliteStatements(this.#reader);
-    this.#writer = new WriterThread(options, log);
+    this.#writer = new WriterThread(options, log, meter);
   }
 
   read<In, Out>(verb: ReadVerb<In, Out>, input: In): Promise<Out> {
@@ -46,12 +49,18 @@ class SqliteDriver implements Driver {
     return verb.shared ? this.#shared.ask(verb, input, find) : find();
   }
 
-  async write<In, Out>(_verb: WriteVerb<In, Out>, name: VerbName, input: In): Promise<Out> {
+  async write<In, Out>(verb: WriteVerb<In, Out>, name: VerbName, input: In): Promise<Out> {
     try {
-      return (await this.#writer.submit({ ...name, input })) as Out;
+      const answer = (await this.#writer.submit({ ...name, input })) as Out;
+      if (verb.announces !== undefined) this.#listeners.tell(verb.announces);
+      return answer;
     } finally {
       this.#shared.forget();
     }
+  }
+
+  watch(topic: Topic, listener: () => void): Disposable {
+    return this.#listeners.add(topic, listener);
   }
 
   async close(): Promise<void> {

@@ -1,12 +1,17 @@
 import { Worker } from 'node:worker_threads';
-import { Failure } from '../../kernel/errors.ts';
+import type { Failure } from '../../kernel/errors.ts';
 import type { Log } from '../../kernel/log.ts';
+import type { Meter } from '../../kernel/metrics.ts';
+import { unpackFailure } from '../failure-parcel.ts';
 import { databaseUnavailable } from '../sql/failures.ts';
 import type { SqliteOptions } from './connect.ts';
-import type { Answer, FailureParcel, Job } from './group-commit.ts';
+import type { Answer, Job } from './group-commit.ts';
+import { WriteMeter } from './write-meter.ts';
 
 interface Waiting {
   readonly job: Job;
+  /** ms, by the meter's clock. */
+  readonly since: number;
   resolve(value: unknown): void;
   reject(error: Failure): void;
 }
@@ -26,6 +31,7 @@ const LONGEST_RESTART_DELAY = 5000;
 export class WriterThread {
   readonly #options: SqliteOptions;
   readonly #log: Log;
+  readonly #meter: WriteMeter;
   readonly #closed = Promise.withResolvers<void>();
   /** Undefined from the death of one thread to the start of the next. */
   #worker: Worker | undefined;
@@ -38,9 +44,10 @@ export class WriterThread {
   #scheduled = false;
   #closing = false;
 
-  constructor(options: SqliteOptions, log: Log) {
+  constructor(options: SqliteOptions, log: Log, meter: Meter) {
     this.#options = options;
     this.#log = log;
+    this.#meter = new WriteMeter(meter, options, () => this.#queue.length + this.#underway.length);
     this.#start();
   }
 
@@ -48,7 +55,7 @@ export class WriterThread {
     const refusal = this.#refusal();
     if (refusal) return Promise.reject(databaseUnavailable(refusal));
     return new Promise((resolve, reject) => {
-      this.#queue.push({ job, resolve, reject });
+      this.#queue.push({ job, since: this.#meter.now(), resolve, reject });
       this.#schedule();
     });
   }
@@ -90,6 +97,7 @@ export class WriterThread {
       return;
     }
     this.#underway = this.#queue.splice(0, LARGEST_BATCH);
+    this.#meter.sent(this.#underway.length, this.#underway[0]?.since ?? 0);
     this.#worker.postMessage(this.#underway.map((waiting) => waiting.job));
   }
 
@@ -99,12 +107,13 @@ export class WriterThread {
       this.#failedStarts = 0;
       return;
     }
+    this.#meter.committed();
     const answered = this.#underway;
     this.#underway = [];
     this.#send();
     for (const [index, answer] of message.entries()) {
       const waiting = answered[index] as Waiting;
-      if ('failure' in answer) waiting.reject(unpack(answer.failure));
+      if ('failure' in answer) waiting.reject(unpackFailure(answer.failure));
       else waiting.resolve(answer.value);
     }
   }
@@ -146,12 +155,4 @@ export class WriterThread {
     if (this.#worker) this.#worker.postMessage('close');
     else this.#closed.resolve();
   }
-}
-
-function unpack(parcel: FailureParcel): Failure {
-  return new Failure(parcel.code, parcel.sentence, {
-    detail: parcel.detail,
-    hint: parcel.hint,
-    retryAfter: parcel.retryAfter,
-  });
 }
