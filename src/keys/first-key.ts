@@ -36,6 +36,7 @@ export async function addFirstKey(parts: FirstKeyParts): Promise<string | undefi
 }
 
 async function findOrMake({ keyStore, algorithm, installationIsNew }: FirstKeyParts): Promise<PublicHalf> {
+  if (installationIsNew && keyStore.external) return keyStore.create(algorithm);
   const kept = await keyStore.list();
   if (!installationIsNew || kept.length > 1) throw keysAreGone(keyStore, kept);
   const found = kept[0] === undefined ? undefined : await keyStore.inspect(kept[0]);
@@ -92,7 +93,7 @@ function keysAreGone(keyStore: KeyStore, kept: readonly string[]): Failure {
     'configuration',
     `The database holds no signing key, ${found}, and this is not a new installation.`,
     {
-      hint: 'Make sure that the settings name the right database and state directory, or restore both from one backup. No key is made.',
+      hint: 'Make sure that the settings name the right database and state directory, or restore both from one backup. No key is made. To sign with a key at hand: `authserver keys import FILE --active-now`. With none: `authserver keys recover --new`.',
     },
   );
 }

@@ -15,7 +15,7 @@ const generate = promisify(generateKeyPair);
 /** A new key pair, made in the thread pool. */
 export async function makeKeyPair(algorithm: Algorithm): Promise<KeyPair> {
   const { privateKey } = await generateFor(algorithm);
-  return pairOf(privateKey, algorithm);
+  return describe(privateKey, algorithm);
 }
 
 function generateFor(algorithm: Algorithm): Promise<{ privateKey: KeyObject }> {
@@ -32,8 +32,13 @@ function generateFor(algorithm: Algorithm): Promise<{ privateKey: KeyObject }> {
 /** The key pair in a PEM text; undefined when the text holds no private key that we can sign with. */
 export function readKeyPair(pem: string): KeyPair | undefined {
   const privateKey = readPrivateKey(pem);
-  const algorithm = privateKey && algorithmOf(privateKey);
-  return algorithm && pairOf(privateKey, algorithm);
+  return privateKey && pairOf(privateKey);
+}
+
+/** The key pair of a private key; undefined when we cannot sign with it. */
+export function pairOf(privateKey: KeyObject): KeyPair | undefined {
+  const algorithm = algorithmOf(privateKey);
+  return algorithm && describe(privateKey, algorithm);
 }
 
 /** PKCS #8, PEM: how key stores keep it. */
@@ -49,7 +54,7 @@ function readPrivateKey(pem: string): KeyObject | undefined {
   }
 }
 
-function pairOf(privateKey: KeyObject, algorithm: Algorithm): KeyPair {
+function describe(privateKey: KeyObject, algorithm: Algorithm): KeyPair {
   const publicKey = createPublicKey(privateKey);
   const kid = thumbprint(publicKey.export({ format: 'jwk' })) ?? '';
   return { kid, algorithm, privateKey, jwk: publicJwk(kid, algorithm, publicKey) };

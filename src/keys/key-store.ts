@@ -13,6 +13,11 @@ export interface PublicHalf {
 export interface KeyStore {
   /** As the database names it with each key that is kept here. */
   readonly name: string;
+  /**
+   * The operator keeps the private halves elsewhere: those that the database does not know wait for `create` to take them up,
+   * and what is removed here is only out of use.
+   */
+  readonly external?: true;
   /** Where an operator finds (or should put) the private half of a key. */
   locate(kid: string): string;
   /** Makes a key; when the promise resolves, its private half survives a crash. */
@@ -31,6 +36,8 @@ export interface KeyStore {
   list(): Promise<string[]>;
   /** Removes a private half; nothing happens when there is none. */
   remove(kid: string): Promise<void>;
+  /** How others on this machine could read a private half; undefined when they cannot. For stores that can tell. */
+  exposure?(kid: string): Promise<string | undefined>;
   /** The private halves as texts, for stores that give them away and take them in. */
   readonly pems: PemStore | undefined;
 }
@@ -48,6 +55,8 @@ export interface PemStore {
   load(kid: string): Promise<string | undefined>;
   list(): Promise<string[]>;
   remove(kid: string): Promise<void>;
+  /** See `KeyStore.exposure`. */
+  exposure?(kid: string): Promise<string | undefined>;
 }
 
 /** The key stores that the settings open. */

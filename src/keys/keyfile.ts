@@ -133,6 +133,15 @@ class Keyfile implements PemStore {
     });
   }
 
+  async exposure(kid: string): Promise<string | undefined> {
+    for (const path of [this.#folder, this.locate(kid)]) {
+      const found = await this.#disk.stat(path).catch(unlessMissing);
+      if (found !== undefined && (found.mode & OTHERS) !== 0)
+        return `${path} was open to other users of this machine (mode ${octal(found.mode)})`;
+    }
+    return undefined;
+  }
+
   async #writeThrough(path: string, text: string): Promise<void> {
     const handle = await this.#disk.open(path, 'w', FILE_MODE);
     try {

@@ -45,7 +45,13 @@ export class MemoryLog implements Log {
   }
 }
 
-export const TIMING: Timing = { jwksMaxAge: 300_000, longestLifetime: 3_600_000, clockSkew: 5000 };
+export const TIMING: Timing = {
+  jwksMaxAge: 300_000,
+  longestLifetime: 3_600_000,
+  clockSkew: 5000,
+  idTokenLifetime: 900_000,
+  rotationInterval: 7_776_000_000,
+};
 
 /** An installation, for tests: a database, a state directory, a clock, and as many processes as are opened on them. */
 export class Installation<Store extends SigningKeyStore = MemoryKeyRows> implements AsyncDisposable {
@@ -73,7 +79,9 @@ export class Installation<Store extends SigningKeyStore = MemoryKeyRows> impleme
   }
 
   /** Starts a process. */
-  async open(parts: { algorithm?: Algorithm; installationIsNew?: boolean } = {}): Promise<Keyring> {
+  async open(
+    parts: { algorithm?: Algorithm; installationIsNew?: boolean; mustSign?: boolean } = {},
+  ): Promise<Keyring> {
     return openKeyring({
       store: this.store,
       keyStores: onlyStore(pemKeyStore(await this.keyfile())),

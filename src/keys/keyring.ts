@@ -6,30 +6,28 @@
  * Rotation never surprises a verifier: a new key is published for as long as verifiers may cache the JWK set before it
  * signs, and the old one stays published until its last token has run out.
  */
-import type { Clock } from '../kernel/clock.ts';
 import { asFailure, Failure } from '../kernel/errors.ts';
-import type { Log } from '../kernel/log.ts';
 import type { SigningKeyRecord } from '../store/records.ts';
-import type { SigningKeyStore } from '../store/store.ts';
-import { addFirstKey, discardUnpublished, newRecord } from './first-key.ts';
+import { clearSpent } from './clearing.ts';
+import { type KeyDesk, type StrayKey, strayKeys } from './desk.ts';
+import { addFirstKey } from './first-key.ts';
 import type { Algorithm, PublicJwk } from './jwk.ts';
 import { type JsonObject, parseJws, verifySignature } from './jws.ts';
-import type { KeyStores } from './key-store.ts';
 import { EMPTY_VIEW, type KeyView, makeView, type RingKey } from './key-view.ts';
-import {
-  activatesAt,
-  isDueToRetire,
-  isDueToSign,
-  isPublished,
-  retirementMargin,
-  retiresAt,
-  type Timing,
-  VIEW_LIFETIME,
-  wasEverTrusted,
-} from './lifecycle.ts';
+import { isPublished, type Timing, VIEW_LIFETIME, wasEverTrusted } from './lifecycle.ts';
+import { lostKeys } from './lost-keys.ts';
+import { type KeyManagement, manage } from './management.ts';
+import type { KeyChange, KeyringParts } from './parts.ts';
+import { promoteDue, type Rotation, retireDue, rotate } from './rotation.ts';
+
+export type { KeyChange, KeyringParts } from './parts.ts';
+export type { Rotation } from './rotation.ts';
 
 /** A key as it may be shown: everything but the key itself. */
-export type KeyStatus = Omit<SigningKeyRecord, 'public_jwk_json'>;
+export type KeyStatus = Omit<SigningKeyRecord, 'public_jwk_json'> & {
+  /** Whether this process could sign with it now. */
+  readonly usable: boolean;
+};
 
 export interface KeyringState {
   /** The key that signs; null when its private half is not here. */
@@ -40,20 +38,13 @@ export interface KeyringState {
   readonly keys: readonly KeyStatus[];
 }
 
-export interface Rotation {
-  readonly kid: string;
-  /** ms, when the new key begins to sign. */
-  readonly activates_at: number;
-  /** False when a key was waiting already: then this is that one, and no other was made. */
-  readonly started: boolean;
-}
-
 /** What a token says; a function where that depends on the algorithm of the key that signs it. */
 type Claims = object | ((algorithm: Algorithm) => object);
 
 export interface Keyring {
   /** How long verifiers may cache the JWK set, ms. */
   readonly jwksMaxAge: number;
+  readonly timing: Timing;
   /** What tokens are signed with now; after a change of the settings it changes with the next rotation. */
   readonly algorithm: Algorithm;
   /** Signs claims with the active key; claims may depend on its algorithm. Failures: `configuration` without its private half, `unavailable`. */
@@ -72,29 +63,12 @@ export interface Keyring {
   reload(): Promise<void>;
   /** Publishes a key that takes over once every cached JWK set knows it. */
   rotate(): Promise<Rotation>;
+  /** What operators do to single keys. */
+  readonly management: KeyManagement;
   /** Reads the keys anew and does what is due; to be called every few seconds. Never throws: trouble is logged. */
   tick(): Promise<void>;
   /** Forgets the private halves. */
   close(): void;
-}
-
-export interface KeyChange {
-  readonly action: 'key.created' | 'key.published' | 'key.activated' | 'key.retired';
-  readonly kid: string;
-}
-
-export interface KeyringParts {
-  readonly store: SigningKeyStore;
-  readonly keyStores: KeyStores;
-  /** What new keys are made for. */
-  readonly algorithm: Algorithm;
-  readonly timing: Timing;
-  readonly clock: Clock;
-  readonly log: Log;
-  /** Whether nothing was ever kept in this database; only then may a first key be made. */
-  readonly installationIsNew: boolean;
-  /** Told of each change by the one process that made it. */
-  readonly onChange?: (change: KeyChange) => void;
 }
 
 /**
@@ -109,7 +83,10 @@ export async function openKeyring(parts: KeyringParts): Promise<Keyring> {
 
 class DatabaseKeyring implements Keyring {
   readonly jwksMaxAge: number;
+  readonly timing: Timing;
+  readonly management: KeyManagement;
   readonly #parts: KeyringParts;
+  readonly #desk: KeyDesk;
   readonly #onChange: (change: KeyChange) => void;
   #view: KeyView = EMPTY_VIEW;
   #closed = false;
@@ -117,34 +94,51 @@ class DatabaseKeyring implements Keyring {
   #nextReading: Promise<void> | undefined;
   #ticking: Promise<void> | undefined;
   #trouble = '';
+  /** Why there is no first key, where there should be one. */
+  #noFirstKey: Failure | undefined;
+  /** Keys whose private halves this process has looked at to remove them. */
+  readonly #cleared = new Set<string>();
 
   constructor(parts: KeyringParts) {
     this.#parts = parts;
     this.jwksMaxAge = parts.timing.jwksMaxAge;
+    this.timing = parts.timing;
     this.#onChange = parts.onChange ?? (() => undefined);
+    this.#desk = {
+      parts,
+      view: () => this.#view,
+      refresh: () => this.#refresh(),
+      tick: () => this.tick(),
+      tell: (change, message) => this.#tell(change, message),
+    };
+    this.management = manage(this.#desk);
   }
 
   async start(): Promise<void> {
-    const { store, keyStores, algorithm, clock, log, installationIsNew } = this.#parts;
-    const keyStore = keyStores.home;
-    if ((await store.list({})).length === 0) {
-      const kid = await addFirstKey({ store, keyStore, algorithm, now: clock.now(), installationIsNew });
-      if (kid !== undefined) this.#tell({ action: 'key.created', kid }, 'made the first signing key');
-    }
-    await this.reload();
+    const { store, algorithm, log, mustSign = true } = this.#parts;
+    if ((await store.list({})).length === 0) await this.#addFirst(mustSign);
+    if (mustSign) await this.reload();
+    else await this.#refresh();
     if (this.algorithm !== algorithm) {
       log.warn(
         { active: this.algorithm, configured: algorithm },
         'the configured signing algorithm takes effect with the next key rotation',
       );
     }
-    for (const kid of await keyStore.list()) {
-      if (this.#view.keys.has(kid)) continue;
-      log.warn(
-        { kid, place: keyStore.locate(kid) },
-        'found a private key that the database does not know; it is not used',
-      );
-    }
+    for (const { kid, place } of await strayKeys(this.#desk))
+      log.warn({ kid, place }, 'found a private key that the database does not know; it is not used');
+  }
+
+  async #addFirst(mustSign: boolean): Promise<void> {
+    const { store, keyStores, algorithm, clock, installationIsNew } = this.#parts;
+    const parts = { store, keyStore: keyStores.home, algorithm, now: clock.now(), installationIsNew };
+    const kid = await addFirstKey(parts).catch((error: unknown) => {
+      const failure = asFailure(error);
+      if (mustSign || failure.code !== 'configuration') throw error;
+      this.#noFirstKey = failure;
+      return undefined;
+    });
+    if (kid !== undefined) this.#tell({ action: 'key.created', kid }, 'made the first signing key');
   }
 
   get algorithm(): Algorithm {
@@ -176,38 +170,27 @@ class DatabaseKeyring implements Keyring {
   }
 
   state(): KeyringState {
+    const { signer, signers } = this.#view;
     return {
-      signing: this.#view.signer?.kid ?? null,
-      problems: this.#view.problems,
-      keys: this.#all().map(({ record: { public_jwk_json: _, ...status } }) => status),
+      signing: signer?.kid ?? null,
+      problems: this.#problems(),
+      keys: this.#all().map(({ record: { public_jwk_json: _, ...status } }) => ({
+        ...status,
+        usable: signers.has(status.kid),
+      })),
     };
   }
 
   async reload(): Promise<void> {
     await this.#refresh();
-    if (this.#view.signer === undefined) throw this.#cannotSign();
+    if (this.#view.signer !== undefined) return;
+    if (this.#closed) throw this.#cannotSign();
+    const stray: readonly StrayKey[] = await strayKeys(this.#desk).catch(() => []);
+    throw lostKeys(this.#problems(), stray);
   }
 
-  async rotate(): Promise<Rotation> {
-    const { store, keyStores, algorithm, timing } = this.#parts;
-    const keyStore = keyStores.home;
-    await this.#refresh();
-    const waiting = this.#pending();
-    if (waiting !== undefined) return { ...waiting, started: false };
-
-    const pair = await keyStore.create(algorithm);
-    const now = this.#now();
-    const key = newRecord(pair, keyStore, { now, activatesAt: activatesAt(now, timing) });
-    const { outcome } = await store.addPending({ key });
-    if (outcome === 'taken') await discardUnpublished(store, keyStore, key.kid);
-    else this.#tell({ action: 'key.published', kid: key.kid }, 'published a new signing key');
-    await this.#refresh();
-    if (outcome === 'added') return { kid: key.kid, activates_at: key.activates_at, started: true };
-    const theirs = this.#pending();
-    if (theirs !== undefined) return { ...theirs, started: false };
-    throw new Failure('conflict', 'Another rotation took place at the same time.', {
-      hint: 'List the keys, then decide.',
-    });
+  rotate(): Promise<Rotation> {
+    return rotate(this.#desk);
   }
 
   tick(): Promise<void> {
@@ -226,38 +209,9 @@ class DatabaseKeyring implements Keyring {
 
   async #doWhatIsDue(): Promise<void> {
     await this.#refresh();
-    await this.#promote();
-    await this.#retire();
-  }
-
-  /** Lets the pending key take over where its time has come and its private half is here. */
-  async #promote(): Promise<void> {
-    const { store, timing } = this.#parts;
-    const due = this.#all().find(({ record }) => isDueToSign(record, this.#now()));
-    if (due === undefined || !this.#view.signers.has(due.record.kid)) return;
-    const { kid } = due.record;
-    const longest = Math.max(timing.longestLifetime, await store.longestTokenLifetime({}));
-    const now = this.#now();
-    const { outcome } = await store.activate({
-      kid,
-      now,
-      retires_at: retiresAt(now, longest, timing),
-      margin: retirementMargin(timing),
-    });
-    await this.#refresh();
-    if (outcome === 'activated')
-      this.#tell({ action: 'key.activated', kid }, 'a new signing key has taken over');
-  }
-
-  async #retire(): Promise<void> {
-    const now = this.#now();
-    const due = this.#all().filter(({ record }) => isDueToRetire(record, now));
-    if (due.length === 0) return;
-    const { retired } = await this.#parts.store.retireDue({ now });
-    await this.#refresh();
-    if (retired === 0) return;
-    for (const { record } of due)
-      this.#tell({ action: 'key.retired', kid: record.kid }, 'a signing key has retired');
+    await promoteDue(this.#desk);
+    await retireDue(this.#desk);
+    await clearSpent(this.#desk, this.#cleared);
   }
 
   /**
@@ -299,12 +253,13 @@ class DatabaseKeyring implements Keyring {
 
   #cannotSign(): Failure {
     if (this.#closed) return new Failure('unavailable', 'The server is stopping.');
-    return this.#view.problems[0] ?? new Failure('unavailable', 'The signing keys have not been read yet.');
+    return this.#problems()[0] ?? new Failure('unavailable', 'The signing keys have not been read yet.');
   }
 
-  #pending(): { kid: string; activates_at: number } | undefined {
-    const record = this.#all().find((key) => key.record.state === 'pending')?.record;
-    return record && { kid: record.kid, activates_at: record.activates_at };
+  #problems(): readonly Failure[] {
+    return this.#noFirstKey !== undefined && this.#view.keys.size === 0
+      ? [this.#noFirstKey]
+      : this.#view.problems;
   }
 
   #all(): RingKey[] {

@@ -6,8 +6,12 @@ export interface Timing {
   readonly jwksMaxAge: number;
   /** The longest lifetime of any token by the settings, ID tokens included; clients and resources may have longer ones. */
   readonly longestLifetime: number;
+  /** The lifetime of ID tokens, of which no record is kept. */
+  readonly idTokenLifetime: number;
   /** How far the clocks of two machines may differ. */
   readonly clockSkew: number;
+  /** The age at which the signing key is replaced by itself; 0 for never. */
+  readonly rotationInterval: number;
 }
 
 /**
@@ -17,7 +21,7 @@ export interface Timing {
 export const VIEW_LIFETIME = 15_000;
 
 /** When a key made now may begin to sign: every cached JWK set without it has run out by then. */
-export function activatesAt(now: number, timing: Timing): number {
+export function activatesAt(now: number, timing: Pick<Timing, 'jwksMaxAge' | 'clockSkew'>): number {
   return now + timing.jwksMaxAge + timing.clockSkew + VIEW_LIFETIME;
 }
 

@@ -12,6 +12,7 @@ export function pemKeyStore(pems: PemStore): KeyStore {
     locate: (kid) => pems.locate(kid),
     list: () => pems.list(),
     remove: (kid) => pems.remove(kid),
+    exposure: async (kid) => pems.exposure?.(kid),
     async create(algorithm) {
       const pair = await makeKeyPair(algorithm);
       await pems.save(pair.kid, writePem(pair));

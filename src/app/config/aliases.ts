@@ -8,13 +8,21 @@ export interface Aliases {
   readonly notices: readonly string[];
 }
 
-const SIGNING_KEY_NOTICE =
-  'HELLOJOHN_JWT_SIGNING_KEY is set and not used: the key store `env` is not available in this version; ' +
-  'private keys are kept as files (signing.key_store: keyfile).';
+/** Names that do not follow from the path of the key. */
+const RENAMED: Readonly<Record<string, string>> = {
+  AUTHPLANE_METRICS_PROVIDER: 'observability.metrics.provider',
+};
+
+/** Names of OpenTelemetry's own, which count where nothing else names the collector. */
+const STANDARD: Readonly<Record<string, string>> = {
+  OTEL_EXPORTER_OTLP_ENDPOINT: 'observability.metrics.otlp.endpoint',
+  OTEL_EXPORTER_OTLP_HEADERS: 'observability.metrics.otlp.headers',
+};
 
 /**
  * Reads `AUTHPLANE_*`, which rank as the `AUTHSERVER_*` of the same key but lose against it, and the two database
- * addresses, which count only where nothing else names one: a `DATABASE_URL` may be meant for another program.
+ * addresses, which count only where nothing else names one: a `DATABASE_URL` may be meant for another program. A
+ * `HELLOJOHN_JWT_SIGNING_KEY` chooses the key store `env` where nothing else chooses one.
  */
 export function readAliases(env: Environment, environment: Source, file: Source): Aliases {
   const values = new Map<string, Written>();
@@ -31,7 +39,7 @@ export function readAliases(env: Environment, environment: Source, file: Source)
 
   for (const [variable, value] of Object.entries(env)) {
     if (!value || !variable.startsWith('AUTHPLANE_')) continue;
-    const path = pathOf(variable.replace('AUTHPLANE_', 'AUTHSERVER_'));
+    const path = RENAMED[variable] ?? pathOf(variable.replace('AUTHPLANE_', 'AUTHSERVER_'));
     if (path === undefined) notices.push(`${variable} has no counterpart here and is ignored.`);
     else adopt(path, variable, value, environment.values.get(path));
   }
@@ -45,7 +53,18 @@ export function readAliases(env: Environment, environment: Source, file: Source)
       values.set('storage.driver', { value: 'postgres', origin: { from: 'environment', variable } });
     }
   }
-  if (env['HELLOJOHN_JWT_SIGNING_KEY']) notices.push(SIGNING_KEY_NOTICE);
+  for (const [variable, path] of Object.entries(STANDARD)) {
+    const value = env[variable];
+    if (value && !named(path)) values.set(path, { value, origin: { from: 'environment', variable } });
+  }
+  const variable = 'HELLOJOHN_JWT_SIGNING_KEY';
+  const key = env[variable];
+  if (key) {
+    adopt('signing.key', variable, key, named('signing.key'));
+    if (values.get('signing.key')?.value === key && !named('signing.key_store')) {
+      values.set('signing.key_store', { value: 'env', origin: { from: 'environment', variable } });
+    }
+  }
   return { values, notices };
 }
 

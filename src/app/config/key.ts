@@ -103,10 +103,17 @@ export function file(about: About): Key<string> {
 
 export function choice<const Word extends string>(
   words: readonly [Word, ...Word[]],
-  about: About,
+  about: About & {
+    /** Names that other systems gave the same words. */ readonly also?: Readonly<Record<string, Word>>;
+  },
 ): Key<Word> {
   const schema = z.enum(words, `must be ${words.length === 1 ? '' : 'one of: '}${words.join(', ')}`);
-  return key(words.map((word) => `\`${word}\``).join(' or '), schema as unknown as z.ZodType<Word>, about);
+  const ours = (value: unknown) => (typeof value === 'string' ? (about.also?.[value] ?? value) : value);
+  return key(
+    words.map((word) => `\`${word}\``).join(' or '),
+    z.preprocess(ours, schema) as unknown as z.ZodType<Word>,
+    about,
+  );
 }
 
 export function truth(about: About): Key<boolean> {
@@ -175,6 +182,12 @@ export const network: z.ZodType<string> = z.string('must hold only texts').refin
   { error: (issue) => `holds "${String(issue.input)}", which is not an IP address or network` },
 );
 
+/** A header as `name=value`, as an item of a list; its value is not repeated in a message. */
+export const otlpHeader: z.ZodType<string> = z
+  .string('must hold only texts')
+  .regex(/^\s*[!#$%&'*+.^_`|~0-9A-Za-z-]+\s*=[^\r\n]*$/, 'must hold only name=value')
+  .refine(isDecodable, 'must hold values that are percent-encoded');
+
 /** `host:port`; a port alone means the loopback address. */
 export function address(about: About): Key<Address> {
   const schema = z.preprocess(
@@ -189,6 +202,15 @@ export function address(about: About): Key<Address> {
 
 export function formatAddress({ host, port }: Address): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+function isDecodable(text: string): boolean {
+  try {
+    decodeURIComponent(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function parseAddress(text: string): Address | undefined {

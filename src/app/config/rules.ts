@@ -1,12 +1,8 @@
 import { staysOnThisMachine } from '../../kernel/loopback.ts';
+import { activatesAt } from '../../keys/lifecycle.ts';
+import { keyRules } from './key-rules.ts';
+import type { Rule } from './rule.ts';
 import type { Config } from './tree.ts';
-
-/** A rule that no key can hold alone. It runs only when the keys it is about are well formed. */
-export interface Rule {
-  /** The keys it reads; the first is the one to blame. */
-  readonly about: readonly [string, ...string[]];
-  check(config: Config): { readonly problem: string; readonly hint: string } | undefined;
-}
 
 export const rules: readonly Rule[] = [
   { about: ['server.issuer'], check: ({ server }) => issuerFault(server.issuer) },
@@ -24,6 +20,27 @@ export const rules: readonly Rule[] = [
   },
   { about: ['admin.api_key'], check: ({ admin }) => secretFault(admin.api_key) },
   {
+    about: ['observability.metrics.token'],
+    check: ({ observability }) =>
+      secretFault(observability.metrics.token, 'Leave it out, or take 32 random characters.'),
+  },
+  {
+    about: ['observability.metrics.otlp.endpoint'],
+    check: ({ observability }) => {
+      const { endpoint } = observability.metrics.otlp;
+      if (URL.canParse(endpoint) && /^https?:$/.test(new URL(endpoint).protocol)) return undefined;
+      return {
+        problem: 'must be an http:// or https:// address',
+        hint: 'Write it without /v1/metrics: http://collector:4318.',
+      };
+    },
+  },
+  ordered(
+    'observability.metrics.otlp.timeout',
+    'observability.metrics.otlp.interval',
+    ({ observability }) => [observability.metrics.otlp.timeout, observability.metrics.otlp.interval],
+  ),
+  {
     about: ['admin.address', 'server.address', 'admin.enabled'],
     check: ({ admin, server }) => {
       const { host, port } = server.address;
@@ -31,6 +48,19 @@ export const rules: readonly Rule[] = [
       return clash
         ? { problem: 'must not be the address of the public listener', hint: 'Give it a port of its own.' }
         : undefined;
+    },
+  },
+  ...keyRules,
+  {
+    about: ['keys.rotation_interval', 'signing.jwks_max_age', 'signing.clock_skew'],
+    check: ({ keys, signing }) => {
+      const { jwks_max_age: jwksMaxAge, clock_skew: clockSkew } = signing;
+      const published = activatesAt(0, { jwksMaxAge, clockSkew });
+      if (keys.rotation_interval === 0 || keys.rotation_interval > published) return undefined;
+      return {
+        problem: `must exceed ${published / 1000}s, the time for which a new key is published before it signs`,
+        hint: 'Raise it, or lower signing.jwks_max_age; 0 switches rotation by itself off.',
+      };
     },
   },
   ordered('session.idle_timeout', 'session.max_age', ({ session }) => [
@@ -123,9 +153,9 @@ const WEAK = [
 
 function secretFault(
   secret: string | undefined,
+  hint = 'Leave it out and the first start makes a strong one.',
 ): { readonly problem: string; readonly hint: string } | undefined {
   if (secret === undefined) return undefined;
-  const hint = 'Leave it out and the first start makes a strong one.';
   if (secret.length < 16) return { problem: 'must have at least 16 characters', hint };
   const weak = new Set(secret).size < 6 || WEAK.some((word) => secret.toLowerCase().includes(word));
   return weak ? { problem: 'must not be a secret that is easy to guess', hint } : undefined;

@@ -1,5 +1,6 @@
 import path from 'node:path';
-import { LONGEST_ACCESS_TOKEN } from '../../registry/lifetimes.ts';
+import { LONGEST_ACCESS_TOKEN, LONGEST_CODE } from '../../registry/lifetimes.ts';
+import { dataEncryption } from './data-encryption.ts';
 import {
   address,
   choice,
@@ -10,12 +11,14 @@ import {
   list,
   network,
   optional,
+  otlpHeader,
   section,
   size,
   text,
   truth,
   type Values,
 } from './key.ts';
+import { vaultTransit } from './vault-transit.ts';
 
 /** Every key there is. Defaults, types, the reference in docs/ and the environment's names all come from here. */
 export const tree = section('', {
@@ -68,9 +71,9 @@ export const tree = section('', {
     }),
     auto_migrate: optional(
       truth({
-        text: 'Whether `serve` may bring the schema up to date at start. Without it, `serve` says which steps are pending.',
+        text: 'Whether `serve` may bring the schema up to date at start. Without it, `serve` says which steps are pending. On SQLite it makes a proven copy of the database before; on PostgreSQL `true` also says that backups are made elsewhere.',
         default: undefined,
-        defaultText: '`true` on SQLite; on PostgreSQL only for an empty database',
+        defaultText: '`true` on SQLite; on PostgreSQL only where there is no data yet',
       }),
     ),
     sqlite: section('', {
@@ -111,12 +114,35 @@ export const tree = section('', {
       text: 'The algorithm of keys made from now on. Keys that exist keep theirs.',
       default: 'ES256',
     }),
-    key_store: choice(['keyfile'], { text: 'Where private keys are kept.', default: 'keyfile' }),
+    key_store: choice(['keyfile', 'database', 'env', 'vault_transit'], {
+      text: 'Where new private keys are kept: as files, sealed in the database (needs `data_encryption`; `postgres_key` is another name of it), in the environment (`signing.key`), or in Vault or OpenBao, which they never leave. Keys that exist stay where they are; `authserver keys move` moves them.',
+      default: 'keyfile',
+      also: { postgres_key: 'database' },
+    }),
     key_path: file({
       text: 'The folder of the `keyfile` store.',
       default: ({ stateDir }: Facts) => path.join(stateDir, 'keys'),
       defaultText: '`<state_dir>/keys`',
     }),
+    key: optional(
+      text({
+        text: 'The private key of the key store `env`, as PEM; `\\n` may stand for a line break, and several PEM blocks may follow each other.',
+        default: undefined,
+        secret: true,
+      }),
+    ),
+    key_next: optional(
+      text({
+        text: 'The key that the next rotation of the key store `env` takes up, written as `signing.key` is. Once it signs and the former one has retired, it may become `signing.key`.',
+        default: undefined,
+        secret: true,
+      }),
+    ),
+    vault_transit: vaultTransit(
+      'The transit engine of Vault or OpenBao that signs, for the key store `vault_transit`.',
+      'authserver-signing',
+      'The transit key. It is made by the first start where it is not there and the policy allows it. For an algorithm of another type its name and the algorithm name another key: `authserver-signing-eddsa`.',
+    ),
     jwks_max_age: duration(
       { min: '1s', max: '24h' },
       {
@@ -127,6 +153,18 @@ export const tree = section('', {
     clock_skew: duration(
       { min: '0', max: '10m' },
       { text: 'How far the clocks of others may be off.', default: '30s' },
+    ),
+  }),
+
+  data_encryption: dataEncryption,
+
+  keys: section('When signing keys are replaced.', {
+    rotation_interval: duration(
+      { min: '0', max: '3650d' },
+      {
+        text: 'The age at which the signing key is replaced by itself, by one server of the deployment. 0 for never. It must be longer than a new key is published before it signs.',
+        default: '90d',
+      },
     ),
   }),
 
@@ -198,7 +236,7 @@ export const tree = section('', {
 
   oauth: section('Lifetimes and defaults of the protocol. Clients may have their own.', {
     code_lifetime: duration(
-      { min: '5s', max: '10m' },
+      { min: '5s', max: LONGEST_CODE },
       { text: 'How long an authorization code can be redeemed.', default: '1m' },
     ),
     access_token_lifetime: duration(
@@ -247,6 +285,13 @@ export const tree = section('', {
         example: 'openid profile',
       }),
     ),
+    abandoned_after: duration(
+      { min: '0', max: '3650d' },
+      {
+        text: 'How long a client that registered itself stays when nobody uses it; the purge takes it away then. 0 for ever.',
+        default: '30d',
+      },
+    ),
   }),
 
   client_credentials: section('Tokens that a client gets for itself.', {
@@ -256,6 +301,33 @@ export const tree = section('', {
       { text: 'Of these tokens.', default: '1h' },
     ),
   }),
+
+  audit: section('What happened, and who did it.', {
+    retention: duration(
+      { min: '0', max: '36500d' },
+      {
+        text: 'How long audit events are kept; the purge takes older ones away from the beginning of the chain. 0 for ever.',
+        default: '365d',
+      },
+    ),
+  }),
+
+  purge: section(
+    'What has run out is taken away while the server serves; `authserver purge` does it at once.',
+    {
+      enabled: truth({
+        text: 'Whether the server purges by itself. One of several servers on one database does.',
+        default: true,
+      }),
+      interval: duration(
+        { min: '1s', max: '30d' },
+        {
+          text: 'Time between two purges, a tenth more or less. One is left out where another purge of everything has ended less than half of it ago.',
+          default: '1h',
+        },
+      ),
+    },
+  ),
 
   observability: section('What the server tells about itself.', {
     logging: section('', {
@@ -271,6 +343,40 @@ export const tree = section('', {
       output: choice(['stdout', 'stderr'], {
         text: 'Where log lines go. Standard output otherwise carries only what commands answer.',
         default: 'stderr',
+      }),
+    }),
+    metrics: section('', {
+      provider: choice(['prometheus', 'otel', 'both', 'none'], {
+        text: 'How numbers leave the server: scraped by Prometheus at `/metrics` of the admin listener, pushed by OTLP, or both.',
+        default: 'prometheus',
+      }),
+      token: optional(
+        text({
+          text: 'What a scraper must send as a bearer token over TCP, at least 16 characters. Without it the numbers, which name nobody, are open to whoever reaches the admin listener. The key of the admin API is never asked for: it would let a monitoring system do everything.',
+          default: undefined,
+          defaultText: 'none: `/metrics` is open',
+          // biome-ignore lint/suspicious/noTemplateCurlyInString: the syntax of the configuration file
+          example: '${METRICS_TOKEN}',
+          secret: true,
+        }),
+      ),
+      otlp: section('', {
+        endpoint: text({
+          text: 'The collector, for OTLP over HTTP with protobuf; metrics go to `/v1/metrics` below it. `OTEL_EXPORTER_OTLP_ENDPOINT` is read where this is not set.',
+          default: 'http://localhost:4318',
+          example: 'https://otel.example.com',
+        }),
+        headers: list({
+          text: 'Headers of each push as `name=value`, the value percent-encoded. `OTEL_EXPORTER_OTLP_HEADERS` is read where this is not set.',
+          default: [],
+          item: otlpHeader,
+          secret: true,
+        }),
+        interval: duration({ min: '1s', max: '1h' }, { text: 'Time between two pushes.', default: '60s' }),
+        timeout: duration(
+          { min: '100ms', max: '5m' },
+          { text: 'How long one push may take, all its tries included.', default: '10s' },
+        ),
       }),
     }),
   }),

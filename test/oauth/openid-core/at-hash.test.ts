@@ -16,14 +16,14 @@ describeEngines('at_hash (OpenID Connect Core 3.1.3.6)', (engine) => {
   test('fits the key that signs, also where another process has meanwhile changed its algorithm', async () => {
     await using product = await Product.open(engine);
     const { config, keyring, store, clock, ids } = product.rooms;
-    const { jwksMaxAge } = keyring;
+    const { timing } = keyring;
     const neighbour = await openKeyring({
       store: store.keys,
       keyStores: onlyStore(
         pemKeyStore(await openKeyfile({ folder: config.signing.key_path, clock, log: silentLog })),
       ),
       algorithm: 'EdDSA',
-      timing: { jwksMaxAge, longestLifetime: 900_000, clockSkew: 30_000 },
+      timing,
       clock,
       log: silentLog,
       installationIsNew: false,
@@ -44,7 +44,7 @@ describeEngines('at_hash (OpenID Connect Core 3.1.3.6)', (engine) => {
     expect(claimsOf(before).at_hash).toBe(half('sha256'));
 
     await neighbour.rotate();
-    product.clock.advance(2 * (jwksMaxAge / 1000));
+    product.clock.advance(2 * (timing.jwksMaxAge / 1000));
     await neighbour.tick();
     neighbour.close();
     const after = await idToken();
