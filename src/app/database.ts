@@ -1,7 +1,11 @@
 import { Failure } from '../kernel/errors.ts';
 import type { Log } from '../kernel/log.ts';
+import type { Meter } from '../kernel/metrics.ts';
+import type { MigrationPlan } from '../store/migrations/plan.ts';
+import { nameOf } from '../store/migrations/timeline.ts';
 import type { Store } from '../store/store.ts';
 import type { Config } from './config.ts';
+import { checkDeployment } from './deployment.ts';
 import { openStore, planSchema, type StorageChoice } from './open-store.ts';
 
 /** The database that the settings name. */
@@ -21,16 +25,23 @@ export function storageChoice({ storage }: Config): StorageChoice {
 }
 
 /** Opens the store. Failures: `refused` while schema steps are pending, `unavailable`. */
-export async function openDatabase(config: Config, log: Log): Promise<Store> {
+export async function openDatabase(config: Config, log: Log, meter?: Meter): Promise<Store> {
   const pending = await pendingSteps(config);
   if (pending.length > 0) throw pendingFailure(pending);
-  return openStore(storageChoice(config), log);
+  return openStore(storageChoice(config), log, meter);
 }
 
 /** The schema steps that this program has and the database lacks: `2 (names)`. */
 export async function pendingSteps(config: Config): Promise<readonly string[]> {
-  const { pending } = await planSchema(storageChoice(config));
-  return pending.map(({ version, name }) => `${version} (${name})`);
+  const { pending } = await planDatabase(config);
+  return pending.map(nameOf);
+}
+
+/** What the database has and lacks. Failures: `refused` when it is not for this program, or not for this state directory. */
+export async function planDatabase(config: Config): Promise<MigrationPlan> {
+  const plan = await planSchema(storageChoice(config));
+  checkDeployment(config.state_dir, plan.deployment);
+  return plan;
 }
 
 /** Why nothing is served on a schema that is behind. */

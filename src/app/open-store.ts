@@ -1,15 +1,13 @@
 import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Clock } from '../kernel/clock.ts';
-import type { Log } from '../kernel/log.ts';
+import { type Log, silentLog } from '../kernel/log.ts';
+import type { Meter } from '../kernel/metrics.ts';
 import type { Random } from '../kernel/random.ts';
-import {
-  type MigrationPlan,
-  planMigrations,
-  runMigrations,
-  type SchemaConnection,
-} from '../store/migrations/migrate.ts';
+import type { SchemaConnection, SchemaParts, SchemaTiming } from '../store/migrations/connection.ts';
+import { runMigrations } from '../store/migrations/migrate.ts';
 import type { Migration } from '../store/migrations/migration.ts';
+import { type MigrationPlan, planMigrations } from '../store/migrations/plan.ts';
 import type { PostgresOptions } from '../store/postgres/connect.ts';
 import type { SqliteOptions } from '../store/sqlite/connect.ts';
 import type { Store } from '../store/store.ts';
@@ -20,30 +18,50 @@ export type StorageChoice =
   | { readonly driver: 'postgres'; readonly postgres: PostgresOptions };
 
 /** Opens the store on a migrated database. Drivers are loaded when chosen: SQLite users never pay for `pg`. */
-export async function openStore(storage: StorageChoice, log: Log): Promise<Store> {
+export async function openStore(storage: StorageChoice, log: Log, meter?: Meter): Promise<Store> {
   if (storage.driver === 'sqlite') {
     const { openSqlite } = await import('../store/sqlite/open.ts');
-    return openSqlite(storage.sqlite, log);
+    return openSqlite(storage.sqlite, log, meter);
   }
   const { openPostgres } = await import('../store/postgres/open.ts');
-  return openPostgres(storage.postgres, log);
+  return openPostgres(storage.postgres, log, meter);
+}
+
+/** What goes on while a schema is changed, beside the clock and the dice. */
+export interface SchemaOptions {
+  readonly log?: Log;
+  readonly stop?: AbortSignal;
+  /** For tests, which cannot wait as long as operators can. */
+  readonly timing?: Partial<SchemaTiming>;
+  /** For tests: other steps than this program's. */
+  readonly timeline?: readonly Migration[];
 }
 
 /** What a migration would do. @throws Failure `refused` where a guard says no. */
-export async function planSchema(storage: StorageChoice): Promise<MigrationPlan> {
-  return withSchema(storage, planMigrations);
+export async function planSchema(
+  storage: StorageChoice,
+  options: SchemaOptions = {},
+): Promise<MigrationPlan> {
+  return withSchema(storage, options, (db) => planMigrations(db, options.timeline));
 }
 
-/** Migrates; answers the steps taken, none on a current database. */
+/** Migrates, without asking for a backup; answers the steps taken, none on a current database. */
 export async function migrateSchema(
   storage: StorageChoice,
-  parts: { clock: Clock; random: Random },
+  { clock, random, ...options }: { clock: Clock; random: Random } & SchemaOptions,
 ): Promise<readonly Migration[]> {
-  return withSchema(storage, (db) => runMigrations(db, parts));
+  return withSchema(storage, options, (db) =>
+    runMigrations(db, { clock, random, log: silentLog, ...options }),
+  );
 }
 
-async function withSchema<T>(storage: StorageChoice, work: (db: SchemaConnection) => Promise<T>): Promise<T> {
-  const db = await openSchema(storage);
+/** A connection that may change the schema, for as long as `work` takes. */
+export async function withSchema<T>(
+  storage: StorageChoice,
+  { log = silentLog, stop, timing }: SchemaOptions,
+  work: (db: SchemaConnection) => Promise<T>,
+): Promise<T> {
+  const db = await openSchema(storage, { log, ...(stop && { stop }), ...(timing && { timing }) });
   try {
     return await work(db);
   } finally {
@@ -51,12 +69,12 @@ async function withSchema<T>(storage: StorageChoice, work: (db: SchemaConnection
   }
 }
 
-async function openSchema(storage: StorageChoice): Promise<SchemaConnection> {
+async function openSchema(storage: StorageChoice, parts: SchemaParts): Promise<SchemaConnection> {
   if (storage.driver === 'sqlite') {
     mkdirSync(dirname(storage.sqlite.path), { recursive: true, mode: 0o700 });
     const { openSqliteSchema } = await import('../store/sqlite/schema.ts');
     return openSqliteSchema(storage.sqlite);
   }
   const { openPostgresSchema } = await import('../store/postgres/schema.ts');
-  return openPostgresSchema(storage.postgres);
+  return openPostgresSchema(storage.postgres, parts);
 }

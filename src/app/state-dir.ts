@@ -12,6 +12,8 @@ export const stateFiles = {
   socket: 'admin.sock',
   /** Where the socket is when the path of the state directory is too long for one. */
   socketPath: 'admin.sock.path',
+  /** The id of the deployment whose database this is. */
+  deployment: 'deployment',
   /** The ready line of the running server; scripts wait for it. */
   ready: 'ready.json',
 } as const;

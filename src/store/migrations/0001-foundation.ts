@@ -4,6 +4,7 @@ import type { Migration } from './migration.ts';
 export const foundation: Migration = {
   version: 1,
   name: 'foundation',
+  release: '0.1.0',
   statements: [
     `create table deployment (
       id text primary key,

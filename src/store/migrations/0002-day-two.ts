@@ -7,6 +7,7 @@ import type { Migration } from './migration.ts';
 export const dayTwo: Migration = {
   version: 2,
   name: 'day-two',
+  release: '0.1.0',
   statements: [
     // Who runs a chore that only one may run at a time; a holder that dies stops renewing.
     `create table leases (

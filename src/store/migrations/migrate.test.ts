@@ -7,6 +7,7 @@ import { storageChoice } from '../../../test/setup/fresh-store.ts';
 import { migrateSchema, planSchema, type StorageChoice } from '../../app/open-store.ts';
 import { systemClock } from '../../kernel/clock.ts';
 import { systemRandom } from '../../kernel/random.ts';
+import type { Migration } from './migration.ts';
 import { timeline } from './timeline.ts';
 
 interface Column {
@@ -29,7 +30,8 @@ describeEngines('migrations', (engine) => {
   let fresh: FreshStorage;
   let storage: StorageChoice;
   let ask: Query;
-  const migrate = () => migrateSchema(storage, { clock: systemClock, random: systemRandom });
+  const migrate = (steps = timeline) =>
+    migrateSchema(storage, { clock: systemClock, random: systemRandom, timeline: steps });
 
   beforeEach(async () => {
     fresh = await freshStorage(engine);
@@ -82,13 +84,29 @@ describeEngines('migrations', (engine) => {
     await expect(migrate()).rejects.toMatchObject(refusal);
   });
 
-  it('undoes a step that fails midway, and takes it when it can', async () => {
+  it('refuses what is in the way of a step before it writes anything', async () => {
     await ask('create table audit_events (in_the_way text primary key)');
-    await expect(migrate()).rejects.toThrow('audit_events');
-    expect([...(await schema()).keys()].sort()).toEqual(['audit_events', 'schema_migrations']);
+    await expect(migrate()).rejects.toMatchObject({
+      code: 'refused',
+      message: expect.stringContaining('1 (foundation) is to make: table audit_events'),
+      hint: expect.stringContaining('drop table audit_events'),
+    });
+    expect([...(await schema()).keys()]).toEqual(['audit_events']);
     await ask('drop table audit_events');
     expect(await migrate()).toEqual(timeline);
     expect(await ask('select * from deployment')).toHaveLength(1);
+  });
+
+  it('undoes a step that fails midway', async () => {
+    await migrate();
+    const before = await schema();
+    const broken = step(9001, [
+      'create table halfway (id text primary key)',
+      'insert into nowhere (id) values (1)',
+    ]);
+    await expect(migrate([...timeline, broken])).rejects.toThrow('nowhere');
+    expect(await schema()).toEqual(before);
+    expect((await planSchema(storage)).pending).toEqual([]);
   });
 
   it('gives every table a primary key, and an index on what expires', async () => {
@@ -104,19 +122,24 @@ describeEngines('migrations', (engine) => {
 
   it('has exactly the tables and columns of records.ts', async () => {
     await migrate();
-    const live = new Map([...(await schema())].map(([table, { columns }]) => [table, byName(columns)]));
+    const described = [...(await schema())].filter(([table]) => table !== 'schema_lease');
+    const live = new Map(described.map(([table, { columns }]) => [table, byName(columns)]));
     expect(live).toEqual(await describedTables());
   });
 
   // On SQLite nobody else can run: the lock of the state directory keeps a second process out.
   if (engine.name === 'postgres') {
     it('takes each step once when four processes migrate at once', async () => {
-      const taken = await Promise.all(Array.from({ length: 4 }, migrate));
+      const taken = await Promise.all(Array.from({ length: 4 }, () => migrate()));
       expect(taken.flat()).toEqual(timeline);
       expect(await ask('select * from deployment')).toHaveLength(1);
     });
   }
 });
+
+function step(version: number, statements: Migration['statements']): Migration {
+  return { version, name: `test-${version}`, release: '9.9.9', statements };
+}
 
 function queryOf(fresh: FreshStorage): Query {
   if (fresh.driver === 'postgres') return (sql) => query(fresh.dsn, sql);

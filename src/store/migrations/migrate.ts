@@ -1,113 +1,138 @@
 import type { Clock } from '../../kernel/clock.ts';
-import { Failure } from '../../kernel/errors.ts';
 import { makeIds } from '../../kernel/ids.ts';
+import type { Log } from '../../kernel/log.ts';
 import type { Random } from '../../kernel/random.ts';
-import type { MigrationRecord } from '../records.ts';
-import type { Migration } from './migration.ts';
-import { checksum, timeline } from './timeline.ts';
+import { type Change, changesOf, runsOnline, tablesMadeBy } from './change.ts';
+import { heed, type SchemaConnection, type TurnBesideOthers } from './connection.ts';
+import type { Fill, Migration } from './migration.ts';
+import { planMigrations } from './plan.ts';
+import { checksum, nameOf, timeline as ours } from './timeline.ts';
 
-/** A connection that may change the schema. Engines give one; nothing else does. */
-export interface SchemaConnection {
-  all(text: string, values?: readonly unknown[]): Promise<Record<string, unknown>[]>;
-  run(text: string, values?: readonly unknown[]): Promise<void>;
-  hasTable(name: string): Promise<boolean>;
-  /** Runs `work` while no other process migrates this database. */
-  exclusively<T>(work: () => Promise<T>): Promise<T>;
-  /** `?` or `$n`: how this engine writes the n-th value, from 1. */
-  placeholder(n: number): string;
-  close(): Promise<void>;
+export interface MigrationParts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Asked between two steps. */
+  readonly stop?: AbortSignal;
+  readonly timeline?: readonly Migration[];
 }
-
-export interface MigrationPlan {
-  readonly applied: readonly MigrationRecord[];
-  readonly pending: readonly Migration[];
-}
-
-const BOOKKEEPING = `create table if not exists schema_migrations (
-  version bigint primary key,
-  name text not null,
-  checksum text not null,
-  applied_at bigint not null
-)`;
 
 /**
- * What would be done, without doing it.
- * @throws Failure `refused` when the database is newer than this program or an applied step was edited
+ * Brings the schema up to this program's. Running it twice is running it once; killed anywhere and run again, it ends the
+ * same. Answers the steps it took. Failures: `refused` by a guard, `unavailable` without a lock, `interrupted`.
  */
-export async function planMigrations(db: SchemaConnection): Promise<MigrationPlan> {
-  const applied = await readApplied(db);
-  const known = new Map(timeline.map((migration) => [migration.version, migration]));
-  for (const step of applied) {
-    const migration = known.get(step.version);
-    if (!migration) {
-      throw new Failure(
-        'refused',
-        `The database has schema step ${step.version} (${step.name}), which this version does not know.`,
-        {
-          hint: 'It was migrated by a newer authserver. Start that version, or restore the backup made before the upgrade.',
-        },
-      );
-    }
-    if (checksum(migration) !== step.checksum) {
-      throw new Failure(
-        'refused',
-        `Schema step ${step.version} (${step.name}) was applied with other content than this version has.`,
-        {
-          detail: `checksum in the database ${step.checksum}, in the program ${checksum(migration)}`,
-          hint: 'Install the release that made this database, or restore a backup made by this one.',
-        },
-      );
-    }
-  }
-  const done = new Set(applied.map((step) => step.version));
-  return { applied, pending: timeline.filter((migration) => !done.has(migration.version)) };
-}
-
-/** Brings the schema up to this program's. Running it twice is running it once. Answers the steps it took. */
 export async function runMigrations(
   db: SchemaConnection,
-  { clock, random }: { clock: Clock; random: Random },
+  parts: MigrationParts,
 ): Promise<readonly Migration[]> {
-  return db.exclusively(async () => {
-    await db.run(BOOKKEEPING);
-    // Planned again behind the lock: another process may have been quicker.
-    const { pending } = await planMigrations(db);
-    for (const migration of pending) await applyStep(db, migration, clock);
-    await ensureDeployment(db, clock, random);
+  const { timeline = ours, stop } = parts;
+  // The guards come before the first write, that of the bookkeeping tables.
+  if ((await planMigrations(db, timeline)).pending.length === 0) return [];
+  return db.exclusively(async (turn) => {
+    // Planned again in our turn: another process may have been quicker.
+    const { pending } = await planMigrations(db, timeline);
+    if (turn.alone) {
+      await turn.transact(async () => {
+        for (const migration of pending) await takeAtOnce(db, migration, parts);
+      });
+      return pending;
+    }
+    for (const migration of pending) {
+      heed(stop);
+      await takeBesideOthers(db, turn, migration, parts);
+    }
     return pending;
   });
 }
 
-async function applyStep(db: SchemaConnection, migration: Migration, clock: Clock): Promise<void> {
-  await db.run('begin');
-  try {
-    for (const text of migration.statements) await db.run(text);
-    await db.run(
-      `insert into schema_migrations (version, name, checksum, applied_at) values (${[1, 2, 3, 4].map((n) => db.placeholder(n)).join(', ')})`,
-      [migration.version, migration.name, checksum(migration), clock.now()],
-    );
-    await db.run('commit');
-  } catch (error) {
-    // When the connection is gone the database rolls back by itself, and the first error tells more.
-    await db.run('rollback').catch(() => {});
-    throw error;
+/** In the transaction that is open: whoever else might be stopped by it is not there. */
+async function takeAtOnce(db: SchemaConnection, migration: Migration, parts: MigrationParts): Promise<void> {
+  const changes = changesOf(migration);
+  for (const change of changes) {
+    if (change.kind === 'fill') await fillAtOnce(db, change.fill);
+    else await db.run(change.text);
   }
+  await keepRecord(db, migration, changes, parts);
 }
 
-/** The identity that backups, restores and other databases are told apart by. */
-async function ensureDeployment(db: SchemaConnection, clock: Clock, random: Random): Promise<void> {
-  const [found] = await db.all('select id from deployment');
-  if (found) return;
+async function takeBesideOthers(
+  db: SchemaConnection,
+  turn: TurnBesideOthers,
+  migration: Migration,
+  parts: MigrationParts,
+): Promise<void> {
+  const changes = changesOf(migration);
+  if (!runsOnline(changes)) return turn.transact(() => takeAtOnce(db, migration, parts));
+  for (const change of changes) {
+    if (change.kind === 'fill') await fillInBatches(db, turn, change.fill, parts);
+    if (change.kind === 'create index') await turn.buildIndex(change);
+  }
+  await turn.transact(() => keepRecord(db, migration, changes, parts));
+}
+
+async function keepRecord(
+  db: SchemaConnection,
+  migration: Migration,
+  changes: readonly Change[],
+  { clock, random, log }: MigrationParts,
+): Promise<void> {
+  const { version, name } = migration;
+  await insert(db, 'schema_migrations', {
+    version,
+    name,
+    checksum: checksum(migration),
+    applied_at: clock.now(),
+  });
+  // The identity that backups, restores and other databases are told apart by.
+  if (tablesMadeBy(changes).includes('deployment')) {
+    const id = makeIds(clock, random).next('dep');
+    await insert(db, 'deployment', { id, created_at: clock.now(), restore_epoch: 0 });
+  }
+  log.info({ step: nameOf(migration) }, 'schema step taken');
+}
+
+async function fillAtOnce(db: SchemaConnection, { fill, set, where }: Fill): Promise<void> {
+  await db.run(`update ${fill} set ${set} where ${where}`);
+}
+
+/** Once over the table in the order of its key. What was filled before a kill no longer matches, so this goes on where that ended. */
+async function fillInBatches(
+  db: SchemaConnection,
+  turn: TurnBesideOthers,
+  fill: Fill,
+  { stop }: MigrationParts,
+): Promise<void> {
+  let after: unknown;
+  do {
+    heed(stop);
+    after = await turn.transact(() => fillBatch(db, fill, after));
+  } while (after !== undefined);
+}
+
+/** Answers the last key it has looked at; undefined when nothing was left. */
+async function fillBatch(db: SchemaConnection, fill: Fill, after: unknown): Promise<unknown> {
+  const { fill: table, key, set, where, batch } = fill;
+  const above = after === undefined ? '' : ` and ${key} > ${db.placeholder(1)}`;
+  const last = await db.all(
+    `select max(k) as last from (select ${key} as k from ${table} where (${where})${above} order by ${key} limit ${batch}) b`,
+    after === undefined ? [] : [after],
+  );
+  const end = last[0]?.['last'] ?? undefined;
+  if (end === undefined) return undefined;
+  const bounds = after === undefined ? [end] : [end, after];
+  const from = after === undefined ? '' : ` and ${key} > ${db.placeholder(2)}`;
   await db.run(
-    `insert into deployment (id, created_at, restore_epoch) values (${db.placeholder(1)}, ${db.placeholder(2)}, 0)`,
-    [makeIds(clock, random).next('dep'), clock.now()],
+    `update ${table} set ${set} where (${where}) and ${key} <= ${db.placeholder(1)}${from}`,
+    bounds,
   );
+  return end;
 }
 
-async function readApplied(db: SchemaConnection): Promise<MigrationRecord[]> {
-  if (!(await db.hasTable('schema_migrations'))) return [];
-  const rows = await db.all(
-    'select version, name, checksum, applied_at from schema_migrations order by version',
+async function insert(db: SchemaConnection, table: string, row: Record<string, unknown>): Promise<void> {
+  const columns = Object.keys(row);
+  const places = columns.map((_, index) => db.placeholder(index + 1));
+  await db.run(
+    `insert into ${table} (${columns.join(', ')}) values (${places.join(', ')})`,
+    Object.values(row),
   );
-  return rows as unknown as MigrationRecord[];
 }

@@ -1,18 +1,18 @@
 import { Client } from 'pg';
-import type { SchemaConnection } from '../migrations/migrate.ts';
+import type { SchemaConnection, SchemaParts } from '../migrations/connection.ts';
+import { postgresCatalog, postgresNames } from './catalog.ts';
 import { type PostgresOptions, typeParsers } from './connect.ts';
 import { fromPostgres } from './errors.ts';
+import { MigrationTurn } from './migration-turn.ts';
+import { SideConnection } from './side-connection.ts';
 
-/** Names our migration lock among the advisory locks of this database. */
-const MIGRATION_LOCK = 4_179_340_452_001;
-
-export async function openPostgresSchema(options: PostgresOptions): Promise<SchemaConnection> {
-  const client = new Client({
-    connectionString: options.dsn,
-    connectionTimeoutMillis: options.connectTimeout,
-    types: typeParsers as never,
-  });
-  client.on('error', () => {});
+/** A connection for migrations. Another one is opened while they run: it renews the lease and sees who holds locks. */
+export async function openPostgresSchema(
+  options: PostgresOptions,
+  parts: SchemaParts,
+): Promise<SchemaConnection> {
+  const connect = () => connectClient(options);
+  const client = await connect();
   const query = async (text: string, values: readonly unknown[] = []) => {
     try {
       return await client.query(text, [...values]);
@@ -20,29 +20,59 @@ export async function openPostgresSchema(options: PostgresOptions): Promise<Sche
       throw fromPostgres(error);
     }
   };
+  const all: SchemaConnection['all'] = async (text, values) => (await query(text, values)).rows;
+  return {
+    engine: 'postgres',
+    all,
+    run: async (text, values) => (await query(text, values)).rowCount ?? 0,
+    placeholder: (n) => `$${n}`,
+    async tables() {
+      const rows = await all('select tablename from pg_tables where schemaname = current_schema()');
+      return new Set(rows.map(({ tablename }) => String(tablename)));
+    },
+    async rowsIn(table) {
+      // Negative for a table that was never analyzed.
+      const [row] = await all(
+        `select (case when reltuples < 0 then pg_stat_get_live_tuples(oid) else reltuples end)::bigint as rows
+         from pg_class where oid = to_regclass($1)`,
+        [table],
+      );
+      return { rows: Number(row?.['rows'] ?? 0), exact: false };
+    },
+    names: () => postgresNames(all),
+    catalog: () => postgresCatalog(all),
+    async exclusively(work) {
+      const side = new SideConnection(await connect());
+      try {
+        const turn = await MigrationTurn.take(client, side, parts);
+        try {
+          return await work(turn);
+        } finally {
+          await turn.release();
+        }
+      } catch (error) {
+        throw fromPostgres(error);
+      } finally {
+        await side.close();
+      }
+    },
+    close: () => client.end(),
+  };
+}
+
+async function connectClient(options: PostgresOptions): Promise<Client> {
+  const client = new Client({
+    connectionString: options.dsn,
+    connectionTimeoutMillis: options.connectTimeout,
+    application_name: 'authserver migrate',
+    keepAlive: true,
+    types: typeParsers as never,
+  });
+  client.on('error', () => {});
   try {
     await client.connect();
+    return client;
   } catch (error) {
     throw fromPostgres(error);
   }
-  return {
-    all: async (text, values) => (await query(text, values)).rows,
-    run: async (text, values) => {
-      await query(text, values);
-    },
-    async hasTable(name) {
-      const text = 'select 1 from pg_tables where schemaname = current_schema() and tablename = $1';
-      return (await query(text, [name])).rows.length > 0;
-    },
-    async exclusively(work) {
-      await query('select pg_advisory_lock($1)', [MIGRATION_LOCK]);
-      try {
-        return await work();
-      } finally {
-        await query('select pg_advisory_unlock($1)', [MIGRATION_LOCK]);
-      }
-    },
-    placeholder: (n) => `$${n}`,
-    close: () => client.end(),
-  };
 }
