@@ -6,23 +6,27 @@ import { cpus } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { type ContenderName, startContender } from './contenders.ts';
+import { measurePurge, purgeText } from './purge.ts';
 import { type Report, type ScenarioResults, toText, verdicts } from './report.ts';
 import { makeTarget, runRounds, type Target } from './rounds.ts';
 import { type ScenarioName, scenarios } from './scenarios.ts';
 import { measureStartUp } from './start-up.ts';
 
 const START = 'start';
+/** Takes minutes and compares with nobody else, so it runs only when it is named. */
+const PURGE = 'purge';
 const NAMES = [...Object.keys(scenarios), START];
 const ENGINES = ['sqlite', 'postgres'];
 
 const USAGE = `Usage: npm run bench -- [names] [options]
 
-Names: ${NAMES.join(', ')}; all of them when none is given.
+Names: ${NAMES.join(', ')}; all of them when none is given. And, by itself: ${PURGE}.
 
 Options:
   --seconds <n>      length of a round (3)
   --rounds <n>       rounds that count, after one of warming up (5)
   --connections <n>  that load a contender at once (32)
+  --rows <n>         how many rows the purge finds (2000000)
   --engine <name>    sqlite or postgres only; both when not given
   --json             print the results as JSON
   --help             show this`;
@@ -34,15 +38,22 @@ else await main(wanted);
 interface Wanted {
   readonly names: readonly string[];
   readonly contenders: readonly ContenderName[];
+  readonly engines: readonly string[];
+  readonly rows: number;
   readonly connections: number;
   readonly rounds: number;
   readonly seconds: number;
   readonly json: boolean;
 }
 
-async function main({ names, contenders, json, ...settings }: Wanted): Promise<void> {
+async function main({ names, contenders, engines, rows, json, ...settings }: Wanted): Promise<void> {
   await using running = new AsyncDisposableStack();
   stopOnSignal(running);
+  if (names.includes(PURGE)) {
+    const results = await measurePurge(rows, engines, running);
+    console.log(json ? JSON.stringify(results, null, 2) : purgeText(results));
+    return;
+  }
   const chosen = names.filter((name) => name !== START) as ScenarioName[];
   const startUp = names.includes(START) ? await measureStartUp(running) : null;
   const busyBefore: number[] = [];
@@ -102,13 +113,14 @@ function readCommandLine(args: readonly string[]): Wanted | 'help' {
       seconds: { type: 'string', default: '3' },
       rounds: { type: 'string', default: '5' },
       connections: { type: 'string', default: '32' },
+      rows: { type: 'string', default: '2000000' },
       engine: { type: 'string' },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   });
   if (values.help) return 'help';
-  const unknown = positionals.find((name) => !NAMES.includes(name));
+  const unknown = positionals.find((name) => name !== PURGE && !NAMES.includes(name));
   if (unknown !== undefined) fail(`There is nothing called "${unknown}" to measure.`);
   if (values.engine !== undefined && !ENGINES.includes(values.engine))
     fail(`There is no engine "${values.engine}".`);
@@ -116,6 +128,8 @@ function readCommandLine(args: readonly string[]): Wanted | 'help' {
   return {
     names: positionals.length > 0 ? positionals : NAMES,
     contenders: [...engines, 'peer', 'bare'] as ContenderName[],
+    engines,
+    rows: positive('rows', values.rows),
     connections: positive('connections', values.connections),
     rounds: positive('rounds', values.rounds),
     seconds: positive('seconds', values.seconds),

@@ -35,6 +35,19 @@ export const AUDIT_ACTIONS = [
   'key.published',
   'key.activated',
   'key.retired',
+  'key.moved',
+  'key.reencrypted',
+  'master_key.shared',
+  'master_key.abandoned',
+  'key.retirement_asked',
+  'key.compromised',
+  'key.compromise_reported',
+  'key.imported',
+  'key.import_asked',
+  'key.restored',
+  'key.exported',
+  'key.recovered',
+  'purge.completed',
 ] as const;
 
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];

@@ -1,11 +1,8 @@
 import { CHAIN_START, chainHash } from '../store/audit-chain.ts';
 import type { AuditEventRecord } from '../store/records.ts';
+import type { AuditLink } from '../store/store.ts';
 
-/** A place in the chain: an event's position and hash. */
-export interface ChainLink {
-  readonly sequence: number;
-  readonly hash: string;
-}
+export type ChainLink = AuditLink;
 
 /** Before the first event. */
 export const BEFORE_THE_FIRST: ChainLink = { sequence: 0, hash: CHAIN_START };
@@ -21,7 +18,8 @@ export type ChainReport =
     };
 
 /**
- * Checks events in chain order, from the one after `from`. Finds any that was changed, removed from the middle or moved.
+ * Checks events in chain order, from the one after `from`; where old events have been purged, the store's `audit.beginning`
+ * is the one place where a chain may begin instead of at its first event. Finds any that was changed, removed from the middle or moved.
  * That the newest events were removed, or all hashes made anew, shows only against a `last` link kept elsewhere.
  */
 export function verifyChain(

@@ -5,6 +5,7 @@
 import type { Clock } from '../kernel/clock.ts';
 import { asFailure } from '../kernel/errors.ts';
 import type { Log } from '../kernel/log.ts';
+import { type Meter, silentMeter } from '../kernel/metrics.ts';
 import type { AuditStore } from '../store/store.ts';
 import type { AuditAction } from './actions.ts';
 
@@ -20,18 +21,21 @@ export interface AuditEntry {
 }
 
 export interface AuditTrailParts {
-  readonly store: AuditStore;
+  readonly store: Pick<AuditStore, 'append'>;
   readonly clock: Clock;
   readonly log: Log;
+  readonly meter?: Meter;
 }
 
 export class AuditTrail {
-  readonly #store: AuditStore;
+  readonly #store: Pick<AuditStore, 'append'>;
   readonly #clock: Clock;
   readonly #log: Log;
+  readonly #meter: Meter;
   #lost = 0;
 
-  constructor({ store, clock, log }: AuditTrailParts) {
+  constructor({ store, clock, log, meter = silentMeter }: AuditTrailParts) {
+    this.#meter = meter;
     this.#store = store;
     this.#clock = clock;
     this.#log = log;
@@ -45,6 +49,7 @@ export class AuditTrail {
   /** Keeps an event. Never rejects: what cannot be kept goes to the log, as an error, and is counted. */
   async record(entry: AuditEntry): Promise<void> {
     const at = this.#clock.now();
+    this.#meter.counter('authserver_audit_events_total', { action: entry.action }).add();
     try {
       await this.#store.append({
         event: {
@@ -59,6 +64,7 @@ export class AuditTrail {
       });
     } catch (error) {
       this.#lost += 1;
+      this.#meter.counter('authserver_audit_events_lost_total').add();
       const { message, detail } = asFailure(error);
       this.#log.error(
         { event: { ...entry, at }, reason: message, detail },

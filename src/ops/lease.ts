@@ -12,6 +12,8 @@ export interface LeaseParts {
   readonly leases: LeaseStore;
   readonly clock: Clock;
   readonly ids: Ids;
+  /** Where this process runs, for whoever finds the lease taken. */
+  readonly runner?: string;
 }
 
 export type Leased<T> =
@@ -29,11 +31,12 @@ const HEARTBEAT = LEASE_TERM / 4;
  * (this process slept, or could not reach the database): stop then, before the next write.
  */
 export async function underLease<T>(
-  { leases, clock, ids }: LeaseParts,
+  { leases, clock, ids, runner }: LeaseParts,
   name: string,
   work: (lost: AbortSignal) => Promise<T>,
 ): Promise<Leased<T>> {
-  const holder = ids.next('run');
+  const run = ids.next('run');
+  const holder = runner === undefined ? run : `${runner}, ${run}`;
   const now = clock.now();
   const lease = { name, holder, acquired_at: now, held_until: now + LEASE_TERM };
   const taken = await leases.acquire({ lease });

@@ -6,6 +6,9 @@ import { parseDuration } from '../kernel/duration.ts';
 /** A signing key must outlive every token that it signed, so those are kept short, whoever says how short. */
 export const LONGEST_ACCESS_TOKEN = '24h';
 
+/** RFC 6749 section 4.1.2 recommends no more. */
+export const LONGEST_CODE = '10m';
+
 /** A lifetime in seconds. */
 export function lifetime(longest: string) {
   return z
