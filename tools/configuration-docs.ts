@@ -30,8 +30,9 @@ storage:
 
 Names that other systems gave the same settings are read too, and each is logged with its name here: \`AUTHPLANE_*\` for
 \`AUTHSERVER_*\`; \`HELLOJOHN_DATABASE_URL\` and \`DATABASE_URL\` for \`storage.postgres.dsn\` where nothing else names a database
-(they also choose the driver \`postgres\` where nothing else chooses one). \`HELLOJOHN_JWT_SIGNING_KEY\` is recognised and not
-used, which is logged: private keys are kept as files.
+(they also choose the driver \`postgres\` where nothing else chooses one). \`HELLOJOHN_JWT_SIGNING_KEY\` is read as
+\`signing.key\` and chooses the key store \`env\` where nothing else chooses one. \`OTEL_EXPORTER_OTLP_ENDPOINT\` and \`OTEL_EXPORTER_OTLP_HEADERS\` are
+read where nothing else says where metrics are pushed to.
 `;
 
 function writeSection({ path: section, text }: PlacedSection): string {

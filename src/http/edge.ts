@@ -1,12 +1,14 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { asFailure, type Failure } from '../kernel/errors.ts';
 import type { Log } from '../kernel/log.ts';
+import { type Meter, silentMeter } from '../kernel/metrics.ts';
 import type { Connections } from './connections.ts';
 import { corsHeaders } from './cors.ts';
 import { forOAuth, headersOf, oauthErrorResponse, problemResponse, statusOf } from './errors.ts';
 import type { Incoming, Outgoing, Route } from './exchange.ts';
 import { defaultHeaders } from './headers.ts';
 import type { RateLimiter } from './limits.ts';
+import { PathMeter } from './path-meter.ts';
 import { Received } from './received.ts';
 import { writeReply } from './reply.ts';
 
@@ -21,7 +23,13 @@ export interface EdgeOptions {
   readonly errorPage?: (failure: Failure, request: Incoming) => Outgoing;
   /** Counts every request of these routes by its source. */
   readonly limiter?: RateLimiter;
+  /** Counts what is asked here under the name of this listener; nobody where absent. */
+  readonly meter?: Meter;
+  readonly listener?: 'public' | 'admin';
 }
+
+/** The route of requests that reached none. */
+const UNMATCHED = 'unmatched';
 
 /** How the answers of a route are dressed, worked out once. */
 export interface Dress {
@@ -29,16 +37,19 @@ export interface Dress {
   readonly cors: boolean;
   readonly headers: Readonly<Record<string, string>>;
   readonly errorHeaders: Readonly<Record<string, string>>;
+  readonly meter: PathMeter;
 }
 
 /** Turns requests into values, and values and failures into responses; the only place that writes an error. */
 export class Edge {
   readonly #options: EdgeOptions;
   readonly #connections: Connections;
+  readonly #meter: Meter;
 
   constructor(connections: Connections, options: EdgeOptions) {
     this.#connections = connections;
     this.#options = options;
+    this.#meter = options.meter ?? silentMeter;
   }
 
   /** Whether there are pages for people here. */
@@ -46,14 +57,17 @@ export class Edge {
     return this.#options.errorPage !== undefined;
   }
 
-  dress(route: Pick<Route, 'kind' | 'cors' | 'cache'>): Dress {
+  /** @param path the route's own, without the issuer's */
+  dress(route: Pick<Route, 'kind' | 'cors' | 'cache'>, path = UNMATCHED): Dress {
     const { kind, cors = false } = route;
+    const meter = new PathMeter(this.#meter, this.#options.listener ?? 'public', path);
     const headers = defaultHeaders(route, this.#options.secure);
-    return { kind, cors, headers, errorHeaders: defaultHeaders({ kind }, this.#options.secure) };
+    return { kind, cors, headers, errorHeaders: defaultHeaders({ kind }, this.#options.secure), meter };
   }
 
   /** Answers a request with what the route's handler makes of it. Never throws. */
   async serve(route: Route, dress: Dress, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    const from = this.#meter.now();
     try {
       const received = this.#receive(request);
       this.#options.limiter?.take(received.source);
@@ -62,6 +76,7 @@ export class Edge {
     } catch (error) {
       this.fail(asFailure(error), dress, request, reply);
     }
+    dress.meter.took(request.method, this.#meter.now() - from);
   }
 
   /** Throws, with nothing written, when the response has a header that cannot be sent. */
@@ -109,6 +124,8 @@ export class Edge {
       secure: this.#options.secure,
       close: this.#connections.draining,
     });
+    dress.meter.answered(request.method, outgoing.status);
+    if (outgoing.error !== undefined) dress.meter.refused(outgoing.error);
   }
 
   #receive(request: FastifyRequest): Received {

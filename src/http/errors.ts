@@ -33,6 +33,7 @@ const OUTCOMES: Readonly<Record<FailureCode, readonly [status: number, oauth: OA
   unavailable: [503, 'temporarily_unavailable'],
   interrupted: [503, 'temporarily_unavailable'],
   configuration: [500, 'server_error'],
+  failed: [500, 'server_error'],
   internal: [500, 'server_error'],
 };
 
@@ -61,7 +62,8 @@ export function describeOAuthError(failure: Failure): { error: OAuthErrorCode; e
 
 /** The response that says it as JSON (RFC 6749 section 5.2). */
 export function oauthErrorResponse(failure: Failure): Outgoing {
-  return json(statusOf(failure), describeOAuthError(failure), headersOf(failure));
+  const description = describeOAuthError(failure);
+  return { ...json(statusOf(failure), description, headersOf(failure)), error: description.error };
 }
 
 /** Problem details (RFC 9457); `request` is what an operator searches the log for. */

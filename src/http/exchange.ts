@@ -3,6 +3,7 @@
  * a request becomes a value and a value becomes a response; it must not know any endpoint, token or user.
  */
 import type { Cookie } from './cookies.ts';
+import type { OAuthErrorCode } from './oauth-error.ts';
 import type { Params } from './params.ts';
 
 /** A request, parsed once. A handler sees nothing else of it. */
@@ -36,6 +37,8 @@ export interface Outgoing {
   readonly headers?: Readonly<Record<string, string>>;
   readonly cookies?: readonly Cookie[];
   readonly body?: string;
+  /** The error of the protocol that it carries, to be counted. */
+  readonly error?: OAuthErrorCode;
   /** Instead of a body: JSON lines, sent as they come. `gone` is aborted when the client goes away. */
   readonly lines?: Lines;
 }

@@ -1,5 +1,6 @@
 import type { Clock } from '../kernel/clock.ts';
 import { Failure } from '../kernel/errors.ts';
+import { type Counter, silentMeter } from '../kernel/metrics.ts';
 import { sourceNetwork } from '../kernel/network.ts';
 
 export interface RateLimit {
@@ -20,11 +21,14 @@ const MAX_SOURCES = 50_000;
 export class RateLimiter {
   readonly #limit: RateLimit;
   readonly #clock: Clock;
+  readonly #refused: Counter;
   readonly #buckets = new Map<string, Bucket>();
 
-  constructor(limit: RateLimit, clock: Clock) {
+  /** @param refused counts the requests that came too often */
+  constructor(limit: RateLimit, clock: Clock, refused: Counter = silentMeter.counter('')) {
     this.#limit = limit;
     this.#clock = clock;
+    this.#refused = refused;
   }
 
   /** Counts one request of a client's address; throws Failure `rate_limited` when it has come too often. */
@@ -68,6 +72,7 @@ export class RateLimiter {
   }
 
   #refusal(bucket: Bucket): Failure {
+    this.#refused.add();
     const retryAfter = Math.max(1, Math.ceil((1 - bucket.tokens) / this.#limit.requestsPerSecond));
     return new Failure('rate_limited', 'Too many requests have come from your address.', {
       hint: `Wait ${retryAfter} s, then try again.`,

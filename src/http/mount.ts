@@ -24,7 +24,7 @@ export function mount(app: FastifyInstance, routes: readonly Route[], options: M
     for (const url of addressesOf(options.prefix, path)) {
       const [stem = url, parameter] = url.split(':', 2);
       if (parameter !== undefined) stems.push({ stem, kind: kindOf(siblings) });
-      mountPath(app, edge, url, siblings);
+      mountPath(app, edge, { url, path }, siblings);
     }
   }
 }
@@ -38,7 +38,12 @@ function kindOf(siblings: readonly Route[]): Kind {
   return siblings[0]?.kind ?? 'api';
 }
 
-function mountPath(app: FastifyInstance, edge: Edge, url: string, siblings: readonly Route[]): void {
+function mountPath(
+  app: FastifyInstance,
+  edge: Edge,
+  { url, path }: { readonly url: string; readonly path: string },
+  siblings: readonly Route[],
+): void {
   const taken: string[] = [];
   const add = (methods: readonly string[], dress: Dress, handler: Handler) => {
     taken.push(...methods);
@@ -51,14 +56,14 @@ function mountPath(app: FastifyInstance, edge: Edge, url: string, siblings: read
   };
 
   for (const route of siblings) {
-    const dress = edge.dress(route);
+    const dress = edge.dress(route, path);
     const methods = route.method === 'GET' ? ['GET', 'HEAD'] : [route.method];
     // Nothing is returned: Fastify would wait for a promise and then send its value.
     add(methods, dress, (request, reply) => void edge.serve(route, dress, request, reply));
   }
 
   const open = siblings.filter((route) => route.cors);
-  const dress = edge.dress({ kind: kindOf(siblings), cors: open.length > 0 });
+  const dress = edge.dress({ kind: kindOf(siblings), cors: open.length > 0 }, path);
   if (open.length > 0) {
     const preflight = empty(204, preflightHeaders(open.map((route) => route.method)));
     add(['OPTIONS'], dress, (request, reply) => edge.write(preflight, dress, request, reply));

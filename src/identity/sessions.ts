@@ -1,6 +1,7 @@
 import { sha256 } from '../kernel/bytes.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Ids } from '../kernel/ids.ts';
+import { type Counter, type Meter, silentMeter } from '../kernel/metrics.ts';
 import { type Random, randomToken } from '../kernel/random.ts';
 import type { SessionRecord } from '../store/records.ts';
 import type { SessionStore } from '../store/store.ts';
@@ -54,6 +55,7 @@ export class Sessions {
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #ids: Ids;
+  readonly #started: Counter;
   readonly lifetimes: SessionLifetimes;
 
   constructor(parts: {
@@ -62,12 +64,14 @@ export class Sessions {
     random: Random;
     ids: Ids;
     lifetimes: SessionLifetimes;
+    meter?: Meter;
   }) {
     this.#store = parts.store;
     this.#clock = parts.clock;
     this.#random = parts.random;
     this.#ids = parts.ids;
     this.lifetimes = parts.lifetimes;
+    this.#started = (parts.meter ?? silentMeter).counter('authserver_sessions_started_total');
   }
 
   /**
@@ -98,7 +102,9 @@ export class Sessions {
       password_hash: input.password_hash,
       replaces: input.replaces === null ? null : sha256(input.replaces),
     });
-    return outcome === 'started' ? { session: readSession(record), token } : undefined;
+    if (outcome !== 'started') return undefined;
+    this.#started.add();
+    return { session: readSession(record), token };
   }
 
   /** The live session of a token, its idle end moved; undefined when there is none. */

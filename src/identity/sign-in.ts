@@ -1,5 +1,6 @@
 import { Failure } from '../kernel/errors.ts';
 import type { Log } from '../kernel/log.ts';
+import { type Meter, silentMeter } from '../kernel/metrics.ts';
 import type { RecordEvent } from './events.ts';
 import type { Lockout } from './lockout.ts';
 import type { PasswordHasher } from './passwords.ts';
@@ -35,6 +36,7 @@ export class PasswordSignIn {
   readonly #sessions: Sessions;
   readonly #record: RecordEvent;
   readonly #log: Log;
+  readonly #meter: Meter;
 
   constructor(parts: {
     users: Users;
@@ -43,6 +45,7 @@ export class PasswordSignIn {
     sessions: Sessions;
     record: RecordEvent;
     log: Log;
+    meter?: Meter;
   }) {
     this.#users = parts.users;
     this.#hasher = parts.hasher;
@@ -50,17 +53,19 @@ export class PasswordSignIn {
     this.#sessions = parts.sessions;
     this.#record = parts.record;
     this.#log = parts.log;
+    this.#meter = parts.meter ?? silentMeter;
   }
 
   /** Fails with `rate_limited` when more passwords wait to be checked than the machine bears. */
   async attempt(attempt: SignInAttempt): Promise<SignInAnswer> {
     const account = normaliseLogin(attempt.login);
     // A user who changed while the password was being checked is looked at anew: it may be right still.
-    return (
+    const answer =
       (await this.#try(account, attempt)) ??
       (await this.#try(account, attempt)) ??
-      this.#refuse(account, undefined, attempt)
-    );
+      (await this.#refuse(account, undefined, attempt));
+    this.#meter.counter('authserver_sign_ins_total', { outcome: answer.outcome }).add();
+    return answer;
   }
 
   /** Undefined when user or password changed meanwhile. */

@@ -11,6 +11,7 @@ import type { Users } from '../identity/users.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { seconds } from '../kernel/clock.ts';
 import type { Ids } from '../kernel/ids.ts';
+import type { Meter } from '../kernel/metrics.ts';
 import type { Random } from '../kernel/random.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import type { Clients } from '../registry/clients.ts';
@@ -56,6 +57,7 @@ export interface OAuthParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly ids: Ids;
+  readonly meter?: Meter;
 }
 
 export interface OAuthRoutes {

@@ -82,13 +82,14 @@ async function submit(dependencies: SignInDependencies, request: Incoming): Prom
 }
 
 async function decide(
-  { requests, audit, clock, prefix }: SignInDependencies,
+  { requests, audit, clock, prefix, meter }: SignInDependencies,
   { source }: Incoming,
   { handle, stored, session }: Question,
   { outcome, scope, resources }: Pick<Decision, 'outcome' | 'scope' | 'resources'>,
 ): Promise<Outgoing> {
   const decision = { outcome, scope, resources, session_id: session.id, at: clock.now() };
   if (!(await requests.decide(handle, stored, decision))) throw requestGone();
+  meter?.counter('authserver_consent_decisions_total', { decision: outcome }).add();
   await audit.record({
     action: `consent.${outcome}`,
     actor: `user:${session.user_id}`,

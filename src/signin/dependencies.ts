@@ -4,6 +4,7 @@ import type { AuthorizationRequests } from '../flow/requests.ts';
 import type { Sessions } from '../identity/sessions.ts';
 import type { PasswordSignIn } from '../identity/sign-in.ts';
 import type { Clock } from '../kernel/clock.ts';
+import type { Meter } from '../kernel/metrics.ts';
 import type { Random } from '../kernel/random.ts';
 import type { Clients } from '../registry/clients.ts';
 import type { Resources } from '../registry/resources.ts';
@@ -28,4 +29,5 @@ export interface SignInDependencies {
   readonly audit: Pick<AuditTrail, 'record'>;
   readonly clock: Clock;
   readonly random: Random;
+  readonly meter?: Meter;
 }

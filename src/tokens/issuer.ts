@@ -5,6 +5,7 @@
 import type { Clock } from '../kernel/clock.ts';
 import { seconds } from '../kernel/clock.ts';
 import type { Ids } from '../kernel/ids.ts';
+import { type Counter, type Meter, silentMeter } from '../kernel/metrics.ts';
 import type { Keyring } from '../keys/keyring.ts';
 import type { IssuanceRecord } from '../store/records.ts';
 import { tokenHash } from './token-hash.ts';
@@ -59,23 +60,26 @@ export interface TokenIssuerParts {
   readonly ids: Ids;
   /** ms */
   readonly idTokenLifetime: number;
+  readonly meter?: Meter;
 }
 
 export class TokenIssuer {
   readonly #parts: TokenIssuerParts;
+  readonly #failures: Counter;
 
   constructor(parts: TokenIssuerParts) {
     this.#parts = parts;
+    this.#failures = (parts.meter ?? silentMeter).counter('authserver_signing_failures_total');
   }
 
   /** A signed access token (RFC 9068). It is not to be given away before its issuance is recorded. */
   async accessToken(contents: AccessTokenContents): Promise<AccessToken> {
-    const { issuer, keyring, clock, ids } = this.#parts;
+    const { issuer, clock, ids } = this.#parts;
     const now = clock.now();
     const jti = ids.next('at');
     const iat = seconds(now);
     const expiresIn = seconds(contents.lifetime);
-    const { jwt, kid } = await keyring.sign(ACCESS_TOKEN_TYPE, {
+    const { jwt, kid } = await this.#sign(ACCESS_TOKEN_TYPE, {
       iss: issuer,
       sub: contents.user_id ?? contents.client_id,
       aud: contents.audience.length === 1 ? contents.audience[0] : contents.audience,
@@ -101,9 +105,9 @@ export class TokenIssuer {
 
   /** A signed ID token (OpenID Connect Core 2). */
   async idToken(contents: IdTokenContents): Promise<string> {
-    const { issuer, keyring, clock, idTokenLifetime } = this.#parts;
+    const { issuer, clock, idTokenLifetime } = this.#parts;
     const iat = seconds(clock.now());
-    const { jwt } = await keyring.sign(ID_TOKEN_TYPE, (algorithm) => ({
+    const { jwt } = await this.#sign(ID_TOKEN_TYPE, (algorithm) => ({
       ...contents.claims,
       iss: issuer,
       sub: contents.user_id,
@@ -116,6 +120,15 @@ export class TokenIssuer {
       sid: contents.session_id,
     }));
     return jwt;
+  }
+
+  async #sign(...what: Parameters<Keyring['sign']>): ReturnType<Keyring['sign']> {
+    try {
+      return await this.#parts.keyring.sign(...what);
+    } catch (error) {
+      this.#failures.add();
+      throw error;
+    }
   }
 }
 

@@ -9,6 +9,7 @@ import type { FastifyInstance } from 'fastify';
 import { openRooms, type Rooms } from '../../src/app/compose.ts';
 import { loadConfig } from '../../src/app/config.ts';
 import { storageChoice } from '../../src/app/database.ts';
+import { openMetrics } from '../../src/app/metrics/metrics.ts';
 import { migrateSchema, openStore } from '../../src/app/open-store.ts';
 import { makePublicServer } from '../../src/app/public-server.ts';
 import { sha256 } from '../../src/kernel/bytes.ts';
@@ -92,16 +93,20 @@ export class Product {
     });
     const clock = new TestClock();
     await migrateSchema(storageChoice(config), { clock, random: systemRandom });
-    const store = await openStore(storageChoice(config), silentLog);
+    // Counted as in the real thing: a name or a label that the table of metrics lacks is a failure here.
+    const metrics = await openMetrics(config, { clock, log: silentLog });
+    const store = await openStore(storageChoice(config), silentLog, metrics.meter);
     const rooms = await openRooms(config, store, silentLog, {
       clock,
       random: systemRandom,
+      metrics,
     });
     const well = async () => ({ ok: true }) as const;
     const app = makePublicServer(rooms, { database: well, schema: well, keys: well });
     await app.ready();
     return new Product(rooms, clock, app, async () => {
       await app.close();
+      await metrics.close();
       await rooms.close();
       await storage.dispose();
       await rm(stateDir, { recursive: true, force: true });

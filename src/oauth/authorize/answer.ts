@@ -1,5 +1,7 @@
 import type { AuthorizationRequest } from '../../flow/requests.ts';
+import { describeOAuthError } from '../../http/errors.ts';
 import { html, type Outgoing, redirect } from '../../http/exchange.ts';
+import type { OAuthError } from '../../http/oauth-error.ts';
 import { withQuery } from '../with-query.ts';
 import { formPostPage } from './form-post.ts';
 
@@ -19,4 +21,10 @@ export function answerClient(
     return { ...sent, headers: { ...sent.headers, 'content-security-policy': page.csp } };
   }
   return redirect(withQuery(address.redirect_uri, parameters));
+}
+
+/** Sends an error back to the client (RFC 6749 section 4.1.2.1). */
+export function refuseClient(address: ReturnAddress, issuer: string, failure: OAuthError): Outgoing {
+  const description = describeOAuthError(failure);
+  return { ...answerClient(address, issuer, description), error: description.error };
 }

@@ -7,7 +7,6 @@ import {
   type StoredRequest,
 } from '../../flow/requests.ts';
 import { sessionToken } from '../../flow/session-cookie.ts';
-import { describeOAuthError } from '../../http/errors.ts';
 import { type Incoming, type Outgoing, redirect } from '../../http/exchange.ts';
 import { OAuthError } from '../../http/oauth-error.ts';
 import type { Sessions } from '../../identity/sessions.ts';
@@ -19,7 +18,7 @@ import type { Client, Clients } from '../../registry/clients.ts';
 import type { Resources } from '../../registry/resources.ts';
 import type { CodeStore, ConsentStore } from '../../store/store.ts';
 import type { OAuthSettings } from '../settings.ts';
-import { answerClient } from './answer.ts';
+import { answerClient, refuseClient } from './answer.ts';
 import { nextStep, type Step } from './next-step.ts';
 
 type Granted = Extract<Step, { to: 'code' }>;
@@ -94,11 +93,7 @@ export class Dispatcher {
       }
       case 'error':
         if (handle !== null) await requests.remove(handle);
-        return answerClient(
-          request,
-          issuer,
-          describeOAuthError(new OAuthError(step.error, step.description)),
-        );
+        return refuseClient(request, issuer, new OAuthError(step.error, step.description));
       case 'code':
         return answerClient(request, issuer, {
           code: await this.#issueCode(request, step, handle),

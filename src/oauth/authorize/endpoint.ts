@@ -1,7 +1,6 @@
 import { paths } from '../../flow/paths.ts';
 import type { AuthorizationRequest } from '../../flow/requests.ts';
 import { sessionToken } from '../../flow/session-cookie.ts';
-import { describeOAuthError } from '../../http/errors.ts';
 import type { Incoming, Outgoing, Route } from '../../http/exchange.ts';
 import { OAuthError } from '../../http/oauth-error.ts';
 import type { Params } from '../../http/params.ts';
@@ -12,7 +11,7 @@ import { refuseRepeats, refuseTwoAddresses } from '../check-repeats.ts';
 import { checkClaimsParameter } from '../claims-parameter.ts';
 import type { IdTokenReader } from '../id-token-hint.ts';
 import type { OAuthSettings } from '../settings.ts';
-import { answerClient, type ReturnAddress } from './answer.ts';
+import { type ReturnAddress, refuseClient } from './answer.ts';
 import { checkCarried } from './check-carried.ts';
 import { checkClient } from './check-client.ts';
 import { checkMaxAge } from './check-max-age.ts';
@@ -75,7 +74,7 @@ async function authorize(incoming: Incoming, params: Params, parts: AuthorizePar
     return await parts.dispatcher.begin(incoming, request, client);
   } catch (error) {
     if (!(error instanceof OAuthError) || !(await maySendBack(incoming, params, client, parts))) throw error;
-    return answerClient(address, parts.issuer, describeOAuthError(error));
+    return refuseClient(address, parts.issuer, error);
   }
 }
 

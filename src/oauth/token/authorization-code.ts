@@ -2,6 +2,7 @@ import type { AuditTrail } from '../../audit/trail.ts';
 import { OAuthError } from '../../http/oauth-error.ts';
 import { equalSecrets, sha256 } from '../../kernel/bytes.ts';
 import type { Clock } from '../../kernel/clock.ts';
+import type { Meter } from '../../kernel/metrics.ts';
 import type { Random } from '../../kernel/random.ts';
 import type { AuthCodeRecord, TokenFamilyRecord } from '../../store/records.ts';
 import type { CodeStore } from '../../store/store.ts';
@@ -16,6 +17,7 @@ export interface AuthorizationCodeParts {
   readonly audit: Pick<AuditTrail, 'record'>;
   readonly clock: Clock;
   readonly random: Random;
+  readonly meter?: Meter;
 }
 
 /** RFC 7636 section 4.1 */
@@ -80,7 +82,7 @@ async function spend(
   code: AuthCodeRecord,
   access: AccessToken,
   { client, source }: TokenRequest,
-  { settings, codes, audit, clock, random }: AuthorizationCodeParts,
+  { settings, codes, audit, clock, random, meter }: AuthorizationCodeParts,
 ): Promise<Spent> {
   const now = clock.now();
   const wantsRefresh = client.grant_types.includes('refresh_token');
@@ -113,6 +115,7 @@ async function spend(
   });
   if (outcome === 'redeemed') return { refreshToken };
   if (outcome === 'replayed') {
+    meter?.counter('authserver_authorization_code_replays_total').add();
     await audit.record({
       action: 'code.replayed',
       actor: `client:${client.id}`,

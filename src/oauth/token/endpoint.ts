@@ -3,6 +3,7 @@ import { json, type Outgoing, type Route } from '../../http/exchange.ts';
 import { OAuthError } from '../../http/oauth-error.ts';
 import type { Params } from '../../http/params.ts';
 import type { Users } from '../../identity/users.ts';
+import { type Meter, silentMeter } from '../../kernel/metrics.ts';
 import type { Resource, Resources } from '../../registry/resources.ts';
 import { intersectScopes, scopeTokens, scopeWithin } from '../../registry/scopes.ts';
 import type { AccessToken, TokenIssuer } from '../../tokens/issuer.ts';
@@ -11,6 +12,7 @@ import type { ClientAuthentication } from '../client-auth.ts';
 import { type Entitlement, scopeForAudience, stillGranted } from '../entitlement.ts';
 import type { OAuthSettings } from '../settings.ts';
 import type { Grant, Proven, ProvenUser, TokenRequest } from './grant.ts';
+import { IssuedTokens } from './issued.ts';
 
 export interface TokenEndpointParts {
   readonly issuer: string;
@@ -20,11 +22,14 @@ export interface TokenEndpointParts {
   readonly resources: Resources;
   readonly tokens: TokenIssuer;
   readonly users: Pick<Users, 'find'>;
+  readonly meter?: Meter;
 }
 
 /** The token endpoint (RFC 6749 section 3.2): the phases that every grant goes through, in this order. */
 export function tokenRoute(parts: TokenEndpointParts): Route {
   const grants = new Map<string, Grant>(parts.grants.map((grant) => [grant.type, grant]));
+  const { meter = silentMeter } = parts;
+  const issued = new Map(parts.grants.map((grant) => [grant, new IssuedTokens(meter, grant.type)]));
   return {
     method: 'POST',
     path: paths.token,
@@ -54,6 +59,7 @@ export function tokenRoute(parts: TokenEndpointParts): Route {
       });
       const idToken = proven.user && (await issueIdToken(request, left, proven.user, access, parts));
       const { refreshToken } = await proven.spend(access);
+      issued.get(grant)?.count(refreshToken, idToken);
       return answer(access, scope, idToken, refreshToken);
     },
   };

@@ -2,6 +2,7 @@ import type { AuditTrail } from '../../audit/trail.ts';
 import { OAuthError } from '../../http/oauth-error.ts';
 import { sha256 } from '../../kernel/bytes.ts';
 import type { Clock } from '../../kernel/clock.ts';
+import type { Meter } from '../../kernel/metrics.ts';
 import { type Random, randomToken } from '../../kernel/random.ts';
 import type { RefreshTokenRecord, TokenFamilyRecord } from '../../store/records.ts';
 import type { RefreshStore } from '../../store/store.ts';
@@ -16,6 +17,7 @@ export interface RefreshTokenParts {
   readonly audit: Pick<AuditTrail, 'record'>;
   readonly clock: Clock;
   readonly random: Random;
+  readonly meter?: Meter;
 }
 
 /** The refresh token grant (RFC 6749 section 6) with rotation and reuse detection (RFC 9700 section 4.14.2). */
@@ -58,7 +60,7 @@ async function spend(
   family: TokenFamilyRecord,
   access: AccessToken,
   { client, source }: TokenRequest,
-  { settings, refresh, audit, clock, random }: RefreshTokenParts,
+  { settings, refresh, audit, clock, random, meter }: RefreshTokenParts,
 ): Promise<Spent> {
   const now = clock.now();
   const salt = randomToken(random);
@@ -75,6 +77,7 @@ async function spend(
   if (answer.outcome === 'rotated') return { refreshToken: successor };
   if (answer.outcome === 'retried') return { refreshToken: successorOf(presented, answer.successor_salt) };
   if (answer.outcome === 'reused') {
+    meter?.counter('authserver_refresh_token_reuse_total').add();
     await audit.record({
       action: 'refresh.reused',
       actor: `client:${client.id}`,
