@@ -6,7 +6,9 @@ import type { Users } from '../identity/users.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Ids } from '../kernel/ids.ts';
 import type { Random } from '../kernel/random.ts';
+import type { Custody } from '../keys/custody.ts';
 import type { Keyring } from '../keys/keyring.ts';
+import type { Purge } from '../ops/purge.ts';
 import type { Clients, GrantType } from '../registry/clients.ts';
 import type { Resources } from '../registry/resources.ts';
 import type { Aggregates } from '../store/store.ts';
@@ -29,13 +31,24 @@ export interface AdminRoute extends Pick<Route, 'method' | 'path'> {
 export interface AdminParts {
   readonly store: Pick<
     Aggregates,
-    'clients' | 'resources' | 'registrations' | 'audit' | 'deployment' | 'health'
+    | 'clients'
+    | 'resources'
+    | 'registrations'
+    | 'audit'
+    | 'deployment'
+    | 'health'
+    | 'keys'
+    | 'dataKeys'
+    | 'privateKeys'
+    | 'settings'
   >;
   readonly clients: Clients;
   readonly resources: Resources;
   readonly users: Users;
   readonly sessions: Sessions;
-  readonly keyring: Pick<Keyring, 'state' | 'rotate'>;
+  readonly keyring: Pick<Keyring, 'state' | 'rotate' | 'management' | 'timing'>;
+  readonly custody: Custody;
+  readonly purge: Pick<Purge, 'run'>;
   readonly audit: AuditTrail;
   readonly apiKey: AdminApiKey;
   readonly lockout: Lockout;

@@ -12,6 +12,8 @@ import { auditRoutes } from './audit.ts';
 import { clientRoutes } from './clients.ts';
 import { initialAccessTokenRoutes } from './initial-access-tokens.ts';
 import { keyRoutes } from './keys.ts';
+import { custodyRoutes } from './keys-custody.ts';
+import { purgeRoutes } from './purge.ts';
 import { resourceRoutes } from './resources.ts';
 import { statusRoutes } from './status.ts';
 import { userRoutes } from './users.ts';
@@ -25,9 +27,11 @@ export function adminRoutes(parts: AdminParts): Route[] {
     ...clientRoutes(parts),
     ...resourceRoutes(parts),
     ...keyRoutes(parts),
+    ...custodyRoutes(parts),
     ...initialAccessTokenRoutes(parts),
     ...apiKeyRoutes(parts),
     ...auditRoutes(parts),
+    ...purgeRoutes(parts),
   ];
   return routes.map((route) => ({
     ...route,

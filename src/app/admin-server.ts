@@ -9,6 +9,7 @@ import { openDatabase } from './database.ts';
 import { type Health, healthRoutes } from './health.ts';
 import { makeListener } from './listener.ts';
 import { makeLog } from './log.ts';
+import { metricsRoutes } from './metrics/route.ts';
 import { programVersion } from './version.ts';
 
 /** The key of the admin API over TCP. */
@@ -19,15 +20,23 @@ export function adminApiKey({ config, store, clock, random }: Rooms): AdminApiKe
 /** The admin API for callers that come in by one way; over the socket and in process nobody needs a key. */
 export function makeAdminServer(rooms: Rooms, via: Incoming['via'], health?: Health): FastifyInstance {
   const app = makeListener(rooms);
-  const { config, issuer, log, clock } = rooms;
+  const { config, issuer, log, clock, meter } = rooms;
   const routes = adminRoutes({
     ...rooms,
     apiKey: adminApiKey(rooms),
     grantTypes: grantTypes(config),
     facts: { version: programVersion(), issuer, storage: config.storage.driver },
   });
-  const probes = health ? healthRoutes(health, clock) : [];
-  mount(app, [...routes, ...probes], { log, secure: false, via, allowedOrigins: [], prefix: '' });
+  const probes = health ? [...healthRoutes(health, clock), ...metricsRoutes(config, rooms.metrics)] : [];
+  const listener = { meter, listener: 'admin' } as const;
+  mount(app, [...routes, ...probes], {
+    ...listener,
+    log,
+    secure: false,
+    via,
+    allowedOrigins: [],
+    prefix: '',
+  });
   return app;
 }
 
@@ -36,7 +45,8 @@ export async function openAdminInProcess(
   config: Config,
 ): Promise<{ readonly app: FastifyInstance; close(): Promise<void> }> {
   const log = makeLog({ ...config.observability.logging, level: 'error', output: 'stderr' });
-  const rooms = await openRooms(config, await openDatabase(config, log), log);
+  // Commands mend what a server would refuse to start with: a lost key.
+  const rooms = await openRooms(config, await openDatabase(config, log), log, { mustSign: false });
   const app = makeAdminServer(rooms, 'inject');
   const close = async () => {
     await app.close();

@@ -11,27 +11,33 @@ import { Users } from '../identity/users.ts';
 import { type Clock, systemClock } from '../kernel/clock.ts';
 import { type Ids, makeIds } from '../kernel/ids.ts';
 import type { Log } from '../kernel/log.ts';
+import type { Meter } from '../kernel/metrics.ts';
 import { type Random, systemRandom } from '../kernel/random.ts';
-import { type KeyStore, onlyStore } from '../keys/key-store.ts';
-import { openKeyfile } from '../keys/keyfile.ts';
-import { type Keyring, openKeyring } from '../keys/keyring.ts';
-import { pemKeyStore } from '../keys/pem-key-store.ts';
+import type { KeyStores } from '../keys/key-store.ts';
+import { type Keyring, type KeyringParts, openKeyring } from '../keys/keyring.ts';
+import type { Purge } from '../ops/purge.ts';
 import { Clients, type GrantType } from '../registry/clients.ts';
 import { Resources } from '../registry/resources.ts';
 import type { Store } from '../store/store.ts';
 import type { Config } from './config.ts';
+import { type KeyCustody, openKeyCustody } from './keys.ts';
+import { type Metrics, silentMetrics } from './metrics/metrics.ts';
+import { makePurge } from './purge.ts';
 
 /** What everything that serves requests is made of. */
 export interface Rooms {
   readonly config: Config;
   readonly issuer: string;
   readonly log: Log;
+  readonly metrics: Metrics;
+  readonly meter: Meter;
   readonly clock: Clock;
   readonly random: Random;
   /** Aborted when the server stops: what takes long ends then. */
   readonly stopping: AbortSignal;
   readonly ids: Ids;
   readonly store: Store;
+  readonly custody: KeyCustody;
   readonly keyring: Keyring;
   readonly audit: AuditTrail;
   readonly hasher: PasswordHasher;
@@ -40,6 +46,7 @@ export interface Rooms {
   readonly lockout: Lockout;
   readonly clients: Clients;
   readonly resources: Resources;
+  readonly purge: Purge;
   close(): Promise<void>;
 }
 
@@ -55,13 +62,18 @@ export async function openRooms(
     clock = systemClock,
     random = systemRandom,
     stopping = new AbortController().signal,
-  }: Partial<Pick<Rooms, 'clock' | 'random' | 'stopping'>> = {},
+    metrics = silentMetrics,
+    mustSign = true,
+  }: Partial<Pick<Rooms, 'clock' | 'random' | 'stopping' | 'metrics'> & Pick<KeyringParts, 'mustSign'>> = {},
 ): Promise<Rooms> {
   await using undo = new AsyncDisposableStack();
   undo.defer(() => store.close());
   const ids = makeIds(clock, random);
-  const audit = new AuditTrail({ store: store.audit, clock, log });
-  const keyring = await openKeys(config, { store, audit, clock, log });
+  const { meter } = metrics;
+  const audit = new AuditTrail({ store: store.audit, clock, log, meter });
+  const custody = await openKeyCustody(config, { store, clock, random, ids, log });
+  undo.defer(() => custody.close());
+  const keyring = await openKeys(config, custody, { store, audit, clock, log, mustSign });
   undo.defer(() => keyring.close());
   const hasher = new PasswordHasher({
     memory: config.password.memory / 1024,
@@ -74,11 +86,14 @@ export async function openRooms(
     config,
     issuer: config.server.issuer,
     log,
+    metrics,
+    meter,
     clock,
     random,
     stopping,
     ids,
     store,
+    custody,
     keyring,
     audit,
     hasher,
@@ -89,10 +104,12 @@ export async function openRooms(
       random,
       ids,
       lifetimes: { idle: config.session.idle_timeout, absolute: config.session.max_age },
+      meter,
     }),
     lockout: new Lockout({ store: store.loginFailures, clock, options: lockoutOptions(config) }),
     clients: new Clients(store.clients),
     resources: new Resources(store.resources),
+    purge: makePurge({ config, store, audit, clock, ids, log, meter }),
     close: () => opened.disposeAsync(),
   };
 }
@@ -104,8 +121,15 @@ export function grantTypes({ client_credentials }: Config): readonly GrantType[]
 }
 
 async function openKeys(
-  { signing, oauth, client_credentials }: Config,
-  { store, audit, clock, log }: Pick<Rooms, 'store' | 'audit' | 'clock' | 'log'>,
+  { signing, keys, oauth, client_credentials }: Config,
+  keyStores: KeyStores,
+  {
+    store,
+    audit,
+    clock,
+    log,
+    mustSign,
+  }: Pick<Rooms, 'store' | 'audit' | 'clock' | 'log'> & { mustSign: boolean },
 ): Promise<Keyring> {
   const lifetimes = [
     oauth.access_token_lifetime,
@@ -114,28 +138,21 @@ async function openKeys(
   ];
   return openKeyring({
     store: store.keys,
-    keyStores: onlyStore(await openKeyStore(signing, { clock, log })),
+    keyStores,
     algorithm: signing.algorithm,
     timing: {
       jwksMaxAge: signing.jwks_max_age,
       longestLifetime: Math.max(...lifetimes),
+      idTokenLifetime: oauth.id_token_lifetime,
+      rotationInterval: keys.rotation_interval,
       clockSkew: signing.clock_skew,
     },
     clock,
     log,
     installationIsNew: await isNew(store),
+    mustSign,
     onChange: ({ action, kid }) => void audit.record({ action, actor: 'system', detail: { kid } }),
   });
-}
-
-async function openKeyStore(
-  { key_store, key_path }: Config['signing'],
-  parts: Pick<Rooms, 'clock' | 'log'>,
-): Promise<KeyStore> {
-  switch (key_store) {
-    case 'keyfile':
-      return pemKeyStore(await openKeyfile({ folder: key_path, ...parts }));
-  }
 }
 
 /** Nobody can miss the keys of a database in which nothing was ever kept. */

@@ -172,6 +172,11 @@ describe('faults', () => {
       { AUTHSERVER_STORAGE_DRIVER: 'postgres', AUTHSERVER_STORAGE_POSTGRES_DSN: 'db:5432' },
     ],
     ['session.idle_timeout', { AUTHSERVER_SESSION_MAX_AGE: '1h' }],
+    ['keys.rotation_interval', { AUTHSERVER_KEYS_ROTATION_INTERVAL: '5m' }],
+    [
+      'keys.rotation_interval',
+      { AUTHSERVER_SIGNING_JWKS_MAX_AGE: '24h', AUTHSERVER_KEYS_ROTATION_INTERVAL: '24h' },
+    ],
     ['oauth.refresh_token_lifetime', { AUTHSERVER_OAUTH_REFRESH_TOKEN_ABSOLUTE_LIFETIME: '1d' }],
     ['admin.address', { AUTHSERVER_ADMIN_ADDRESS: ':9000' }],
     ['dcr.approved_redirects', { AUTHSERVER_DCR_MODE: 'approved_redirects' }],
@@ -209,7 +214,7 @@ describe('names of other systems', () => {
   test('are read, and named in one line each', async () => {
     const { config, notices } = await load(undefined, {
       AUTHPLANE_SERVER_ISSUER: 'https://a.example',
-      AUTHPLANE_METRICS_PROVIDER: 'otel',
+      AUTHPLANE_SESSION_SECRET: 'unused',
       HELLOJOHN_DATABASE_URL: 'postgresql://db/hellojohn',
       HELLOJOHN_JWT_SIGNING_KEY: 'a private key',
     });
@@ -220,10 +225,11 @@ describe('names of other systems', () => {
     });
     expect(notices).toEqual([
       'AUTHPLANE_SERVER_ISSUER is read as AUTHSERVER_SERVER_ISSUER; use that name from now on.',
-      'AUTHPLANE_METRICS_PROVIDER has no counterpart here and is ignored.',
+      'AUTHPLANE_SESSION_SECRET has no counterpart here and is ignored.',
       'HELLOJOHN_DATABASE_URL is read as AUTHSERVER_STORAGE_POSTGRES_DSN; use that name from now on.',
-      expect.stringMatching(/^HELLOJOHN_JWT_SIGNING_KEY is set and not used/),
+      'HELLOJOHN_JWT_SIGNING_KEY is read as AUTHSERVER_SIGNING_KEY; use that name from now on.',
     ]);
+    expect(config.signing).toMatchObject({ key: 'a private key', key_store: 'env' });
     expect(notices.join()).not.toContain('a private key');
   });
 

@@ -18,6 +18,7 @@ import { failureOf, findOwner, type Problem } from './admin-client.ts';
 import type { Config } from './config.ts';
 import { openDatabase } from './database.ts';
 import { makeLog } from './log.ts';
+import { type Metrics, openCommandMetrics } from './metrics/metrics.ts';
 
 /** What a verb has when it runs in this process. */
 export interface Workshop {
@@ -27,6 +28,7 @@ export interface Workshop {
   readonly clock: Clock;
   readonly ids: Ids;
   readonly audit: AuditTrail;
+  readonly metrics: Metrics;
 }
 
 /** A verb that takes its time, in both its places. */
@@ -58,12 +60,17 @@ async function performHere<Progress, Report>(
   watch: Watch<Progress>,
 ): Promise<Report> {
   const log = makeLog(config.observability.logging);
-  const store = await openDatabase(config, log);
+  const clock = systemClock;
+  const metrics = await openCommandMetrics(config, { clock, log });
+  const { meter } = metrics;
+  const store = await openDatabase(config, log, meter);
   try {
-    const clock = systemClock;
-    const audit = new AuditTrail({ store: store.audit, clock, log });
-    return await verb.here({ config, store, log, clock, ids: makeIds(clock, systemRandom), audit }, watch);
+    const audit = new AuditTrail({ store: store.audit, clock, log, meter });
+    const ids = makeIds(clock, systemRandom);
+    return await verb.here({ config, store, log, clock, ids, audit, metrics }, watch);
   } finally {
+    // The last push still asks the store.
+    await metrics.close();
     await store.close();
   }
 }

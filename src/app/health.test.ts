@@ -42,6 +42,17 @@ function database() {
 }
 
 describe('a server that serves', () => {
+  test('names the key that it cannot sign with, and not where that should be', async () => {
+    const { state: _, ...parts } = database();
+    const key = { kid: 'the-lost-one', state: 'active', usable: false };
+    const lost = { state: () => ({ signing: null, problems: [], keys: [key] }) } as never;
+    const keys = await makeHealth({ ...parts, keyring: lost, clock, log }).keys();
+    expect(keys).toMatchObject({ ok: false, problem: expect.stringContaining('the-lost-one') });
+    const none = { state: () => ({ signing: null, problems: [], keys: [] }) } as never;
+    expect((await makeHealth({ ...parts, keyring: none, clock, log }).keys()).ok).toBe(false);
+    expect((await makeHealth({ ...parts, keyring, clock, log }).keys()).ok).toBe(true);
+  });
+
   test('asks once however many ask it, and again when the answer has aged', async () => {
     const { state, ...parts } = database();
     const health = makeHealth({ ...parts, keyring, clock, log });

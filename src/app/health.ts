@@ -2,7 +2,7 @@ import { json, type Route } from '../http/exchange.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { asFailure, Failure } from '../kernel/errors.ts';
 import type { Log } from '../kernel/log.ts';
-import type { Keyring } from '../keys/keyring.ts';
+import type { Keyring, KeyringState } from '../keys/keyring.ts';
 import type { HealthStore } from '../store/store.ts';
 
 /** One thing that must hold for requests to be answered well. */
@@ -47,8 +47,7 @@ export function makeHealth({ store, keyring, pendingSteps, clock, log }: HealthP
     return OK;
   };
   const schema = () => checkSchema(pendingSteps);
-  const keys = async (): Promise<Check> =>
-    keyring.state().signing === null ? { ok: false, problem: 'no key can sign; the log names it' } : OK;
+  const keys = async (): Promise<Check> => checkKeys(keyring.state());
   return {
     database: cached(guarded(database, NO_DATABASE, log), FRESH, clock),
     schema: cached(guarded(schema, NO_SCHEMA, log), SCHEMA_FRESH, clock),
@@ -94,6 +93,14 @@ export function healthRoutes(health: Health, clock: Clock): readonly Route[] {
       return json(ready ? 200 : 503, { status: ready ? 'ready' : 'not_ready', checks });
     }),
   ];
+}
+
+/** Anybody may ask, so it names the key, which all may know, and not the place where it should be. */
+function checkKeys({ signing, keys }: KeyringState): Check {
+  if (signing !== null) return OK;
+  const active = keys.find(({ state }) => state === 'active');
+  const which = active === undefined ? 'no key signs' : `the signing key ${active.kid} cannot be used`;
+  return { ok: false, problem: `${which}; the log and \`authserver keys verify\` say why` };
 }
 
 /** A schema that this program must not touch is an answer too: the database has given it. */

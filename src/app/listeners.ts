@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { drain } from '../http/server.ts';
 import type { Log } from '../kernel/log.ts';
+import { RotationSchedule } from '../ops/rotate.ts';
 import type { Store } from '../store/store.ts';
 import { adminApiKey, makeAdminServer } from './admin-server.ts';
 import { forgetAdminSocket, listenOnAdminSocket } from './admin-socket.ts';
@@ -9,7 +10,12 @@ import type { Config } from './config.ts';
 import { pendingSteps } from './database.ts';
 import { makeHealth } from './health.ts';
 import { listen } from './listener.ts';
+import { databaseSource } from './metrics/database.ts';
+import { keySource, measureCustody } from './metrics/keys.ts';
+import type { Metrics } from './metrics/metrics.ts';
+import { purgeSource } from './metrics/purge.ts';
 import { makePublicServer } from './public-server.ts';
+import { purgeOnSchedule } from './purge.ts';
 
 /** A server that serves, until it is stopped. */
 export interface Serving {
@@ -26,13 +32,18 @@ export interface Serving {
 /** How often the keys are looked after, ms; well within the time that a view of them may be used. */
 const KEY_TICK = 5000;
 
-/** Builds everything on an open store, which is closed with it, and listens. */
-export async function openListeners(config: Config, store: Store, log: Log): Promise<Serving> {
+/** Builds everything on an open store, which is closed with it as the metrics are, and listens. */
+export async function openListeners(
+  config: Config,
+  store: Store,
+  { log, metrics }: { readonly log: Log; readonly metrics: Metrics },
+): Promise<Serving> {
   await using undo = new AsyncDisposableStack();
   const stopping = new AbortController();
-  const rooms = await openRooms(config, store, log, { stopping: stopping.signal });
+  const rooms = await openRooms(config, store, log, { stopping: stopping.signal, metrics });
   undo.defer(() => rooms.close());
   undo.use(lookAfterKeys(rooms));
+  undo.use(purgeOnSchedule(rooms));
   const firstApiKey = await adminApiKey(rooms).makeFirst();
 
   const { clock, keyring } = rooms;
@@ -43,6 +54,10 @@ export async function openListeners(config: Config, store: Store, log: Log): Pro
     clock,
     log,
   });
+  measureCustody(metrics.meter, rooms.custody);
+  metrics.add((registry) => keySource(registry, keyring, clock));
+  metrics.add((registry) => databaseSource(registry, health));
+  metrics.add((registry) => purgeSource(registry, rooms));
   const apps: FastifyInstance[] = [];
   const open = (app: FastifyInstance) => {
     undo.defer(() => app.close());
@@ -56,6 +71,8 @@ export async function openListeners(config: Config, store: Store, log: Log): Pro
     : null;
   const url = await listen(open(makePublicServer(rooms, health)), config.server.address, 'server.address');
 
+  // Before anything is closed, so that the last push does not tell of a server that cannot sign.
+  undo.defer(() => metrics.close());
   const opened = undo.move();
   const stop = async () => {
     stopping.abort();
@@ -71,15 +88,22 @@ async function drainAll(apps: readonly FastifyInstance[], patience: number, log:
   if (!finished.every(Boolean)) log.warn({ patience }, 'some requests took too long and were cut off');
 }
 
-/** Promotes and retires keys when their time has come; SIGHUP makes it happen now. */
-function lookAfterKeys({ keyring }: Rooms): Disposable {
-  const tick = () => void keyring.tick();
+/**
+ * Promotes, retires and replaces keys when their time has come; SIGHUP makes it happen now. What another server changes is
+ * read as soon as the database tells of it.
+ */
+function lookAfterKeys({ keyring, store, audit, clock, ids, log }: Rooms): Disposable {
+  const schedule = new RotationSchedule({ keyring, leases: store.leases, audit, clock, ids, log });
+  const tick = () => void keyring.tick().then(() => schedule.tick());
   const timer = setInterval(tick, KEY_TICK).unref();
   process.on('SIGHUP', tick);
+  // Trouble is told by the next tick.
+  const watching = store.watch('signing_keys', () => void keyring.reload().catch(() => undefined));
   return {
     [Symbol.dispose]() {
       clearInterval(timer);
       process.off('SIGHUP', tick);
+      watching[Symbol.dispose]();
     },
   };
 }

@@ -15,10 +15,12 @@ import { Pages } from '../signin/pages.ts';
 import { signinRoutes } from '../signin/routes.ts';
 import { TokenIssuer } from '../tokens/issuer.ts';
 import { grantTypes, type Rooms } from './compose.ts';
-import type { Config } from './config.ts';
+import type { Address, Config } from './config.ts';
 import { pendingSteps } from './database.ts';
 import { type Health, healthRoutes, makeWaitingHealth } from './health.ts';
 import { listen, makeListener } from './listener.ts';
+import type { Metrics } from './metrics/metrics.ts';
+import { metricsRoutes } from './metrics/route.ts';
 
 /** What pages and protocol share, made once. */
 interface Shared {
@@ -37,7 +39,7 @@ export interface PublicRoutes {
 
 /** The public listener: the protocol, the pages, and the probes. */
 export function makePublicServer(rooms: Rooms, health: Health): FastifyInstance {
-  const { config, issuer, log, clock } = rooms;
+  const { config, issuer, log, clock, meter } = rooms;
   const shared = share(rooms);
   const { belowIssuer, atRoot, probes } = publicRoutes(rooms, health, shared);
 
@@ -46,12 +48,15 @@ export function makePublicServer(rooms: Rooms, health: Health): FastifyInstance 
   const rate = { requestsPerSecond: limits.requests_per_second, burst: limits.burst };
   const options = {
     log,
+    meter,
+    listener: 'public',
     secure: issuer.startsWith('https:'),
     via: 'tcp',
     allowedOrigins: config.server.allowed_origins,
     errorPage: makeErrorPage(shared.pages),
   } as const;
-  const limited = { ...options, ...(limits.enabled && { limiter: new RateLimiter(rate, clock) }) };
+  const tooMany = meter.counter('authserver_http_rate_limited_total');
+  const limited = { ...options, ...(limits.enabled && { limiter: new RateLimiter(rate, clock, tooMany) }) };
   mount(app, belowIssuer, { ...limited, prefix: shared.prefix });
   mount(app, atRoot, { ...limited, prefix: '' });
   mount(app, probes, { ...options, prefix: '' });
@@ -77,7 +82,7 @@ function share({ issuer, store, clock, random }: Rooms): Shared {
 }
 
 function protocolRoutes(rooms: Rooms, shared: Shared): ReturnType<typeof oauthRoutes> {
-  const { config, issuer, keyring, clock, ids } = rooms;
+  const { config, issuer, keyring, clock, ids, meter } = rooms;
   return oauthRoutes({
     ...rooms,
     ...shared,
@@ -88,6 +93,7 @@ function protocolRoutes(rooms: Rooms, shared: Shared): ReturnType<typeof oauthRo
       clock,
       ids,
       idTokenLifetime: config.oauth.id_token_lifetime,
+      meter,
     }),
   });
 }
@@ -120,12 +126,26 @@ function oauthSettings(config: Config): OAuthSettings {
   };
 }
 
-/** The public listener of a server that waits for its schema: alive, not ready, and nothing else. */
-export async function listenWhileWaiting(config: Config, log: Log): Promise<FastifyInstance> {
+/**
+ * The listeners of a server that waits for its schema: alive, not ready, and nothing else. That it waits can be seen in the
+ * metrics, which are where they will be afterwards.
+ */
+export async function listenWhileWaiting(
+  config: Config,
+  log: Log,
+  metrics: Metrics,
+): Promise<AsyncDisposable> {
+  await using opened = new AsyncDisposableStack();
   const health = makeWaitingHealth({ pendingSteps: () => pendingSteps(config), clock: systemClock, log });
-  const app = makeListener({ config, random: systemRandom });
-  const options = { log, secure: false, via: 'tcp', allowedOrigins: [], prefix: '' } as const;
-  mount(app, healthRoutes(health, systemClock), options);
-  await listen(app, config.server.address, 'server.address');
-  return app;
+  const probes = healthRoutes(health, systemClock);
+  const open = async (routes: readonly Route[], address: Address, key: string) => {
+    const app = makeListener({ config, random: systemRandom });
+    opened.defer(() => app.close());
+    mount(app, routes, { log, secure: false, via: 'tcp', allowedOrigins: [], prefix: '' });
+    await listen(app, address, key);
+  };
+  await open(probes, config.server.address, 'server.address');
+  const { enabled, address } = config.admin;
+  if (enabled) await open([...probes, ...metricsRoutes(config, metrics)], address, 'admin.address');
+  return opened.move();
 }

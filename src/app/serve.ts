@@ -1,9 +1,13 @@
 import { once } from 'node:events';
 import { flushCompileCache } from 'node:module';
 import { createServer } from 'node:net';
+import { systemClock } from '../kernel/clock.ts';
 import type { Address, Config, LoadedConfig } from './config.ts';
-import { openDatabase } from './database.ts';
+import { openDatabase, storageChoice } from './database.ts';
 import { makeLog } from './log.ts';
+import { openMetrics } from './metrics/metrics.ts';
+import { schemaSource } from './metrics/schema.ts';
+import { planSchema } from './open-store.ts';
 import { passSchemaGate } from './schema-gate.ts';
 import { lockedFailure, prepareStateDir, removeState, stateFiles, tryLock, writeState } from './state-dir.ts';
 
@@ -40,11 +44,13 @@ export async function serve(
 
   // What a killed server left behind must not pass for news of this one.
   removeState(state_dir, stateFiles.ready);
-  await passSchemaGate(config, log, stop);
-  const store = await openDatabase(config, log);
+  const metrics = await openMetrics(config, { clock: systemClock, log });
+  metrics.add((registry) => schemaSource(registry, () => planSchema(storageChoice(config))));
+  await passSchemaGate(config, { log, metrics }, stop);
+  const store = await openDatabase(config, log, metrics.meter);
   // Loaded only now, while the store's writer thread starts on another core.
   const { openListeners } = await import('./listeners.ts');
-  const { url, adminUrl, firstApiKey, ...serving } = await openListeners(config, store, log);
+  const { url, adminUrl, firstApiKey, ...serving } = await openListeners(config, store, { log, metrics });
 
   const ready: Ready = {
     event: 'ready',

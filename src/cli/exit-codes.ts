@@ -23,6 +23,7 @@ const byFailure: Readonly<Record<FailureCode, keyof typeof exitCodes>> = {
   rate_limited: 'unavailable',
   not_found: 'notFound',
   conflict: 'conflict',
+  failed: 'failed',
   internal: 'failed',
 };
 

@@ -10,7 +10,13 @@ import type { Command } from './command.ts';
 import { configCheckCommand } from './config-check.ts';
 import { configPrintCommand } from './config-print.ts';
 import { exitCodes } from './exit-codes.ts';
+import { keysCommands } from './keys.ts';
+import { keysAbandonCommand } from './keys-abandon.ts';
+import { keysMoveCommand } from './keys-move.ts';
+import { keysReencryptCommand } from './keys-reencrypt.ts';
+import { keysSharesCommands } from './keys-shares.ts';
 import { migrateCommand } from './migrate.ts';
+import { purgeCommand } from './purge.ts';
 import { runCommandLine } from './run.ts';
 import { serveCommand } from './serve.ts';
 import { stopSignal } from './stop-signal.ts';
@@ -19,13 +25,19 @@ import { versionCommand } from './version.ts';
 const commands: readonly Command[] = [
   serveCommand,
   migrateCommand,
+  purgeCommand,
   versionCommand,
   configCheckCommand,
   configPrintCommand,
+  ...keysCommands,
   ...adminUserCommands,
   ...adminClientCommands,
   ...adminResourceCommands,
   ...adminKeyCommands,
+  keysMoveCommand,
+  keysReencryptCommand,
+  ...keysSharesCommands,
+  keysAbandonCommand,
   ...adminApiKeyCommands,
   ...adminInitialAccessTokenCommands,
 ];
@@ -33,11 +45,13 @@ const commands: readonly Command[] = [
 /** One line for each word that only leads to others. */
 const groups = {
   config: 'Read and show the settings.',
+  keys: 'Keys that sign tokens: list, rotate, retire, recover.',
   admin: 'Look after users, clients, resources and keys.',
   'admin user': 'People who sign in.',
   'admin client': 'Applications that ask for tokens.',
   'admin resource': 'APIs that take tokens.',
   'admin key': 'Keys that sign tokens.',
+  'keys shares': 'Recovery shares of the master key.',
   'admin api-key': 'The key of the admin API.',
   'admin initial-access-token': 'Tokens that allow applications to register themselves.',
 };

@@ -3,6 +3,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { expect } from 'vitest';
 import { AdminApiKey } from '../../src/admin/admin-api-key.ts';
 import { adminRoutes } from '../../src/admin/routes.ts';
 import { AuditTrail } from '../../src/audit/trail.ts';
@@ -77,11 +78,18 @@ export async function startAdmin(
   const users = new Users({ store: store.users, hasher, clock, ids });
   const lifetimes = { idle: 3_600_000, absolute: 86_400_000 };
   const sessions = new Sessions({ store: store.sessions, clock, random, ids, lifetimes });
+  const keyStores = onlyStore(pemKeyStore(await openKeyfile({ folder: keys, clock, log: silentLog })));
   const keyring = await openKeyring({
     store: store.keys,
-    keyStores: onlyStore(pemKeyStore(await openKeyfile({ folder: keys, clock, log: silentLog }))),
+    keyStores,
     algorithm: 'ES256',
-    timing: { jwksMaxAge: 300_000, longestLifetime: 900_000, clockSkew: 30_000 },
+    timing: {
+      jwksMaxAge: 300_000,
+      longestLifetime: 900_000,
+      idTokenLifetime: 900_000,
+      clockSkew: 30_000,
+      rotationInterval: 90 * 86_400_000,
+    },
     clock,
     log: silentLog,
     installationIsNew: true,
@@ -99,6 +107,13 @@ export async function startAdmin(
     users,
     sessions,
     keyring,
+    custody: {
+      ...keyStores,
+      masters: async () => expect.unreachable('there is no master key here'),
+      dataKeys: async () => expect.unreachable('there is no master key here'),
+      state: () => ({ key_store: 'keyfile', data_encryption: 'none', master_key_id: null, data_keys: 0 }),
+    },
+    purge: { run: async () => expect.unreachable('nothing is purged here') },
     stopping: new AbortController().signal,
     audit: new AuditTrail({ store: store.audit, clock, log: silentLog }),
     apiKey,

@@ -145,6 +145,10 @@ export const adminSamples: Readonly<Record<string, SampleMaker>> = {
       json: { name: 'B', scopes: [{ name: 'a', description: 'b' }], access_token_lifetime: null },
     },
   ],
+  'POST /admin/purge': async () => [
+    { headers: admin, json: { only: ['jti', 'sessions'], timeout: 5, dry_run: true } },
+  ],
+  'POST /admin/purge/stop': listing,
   'POST /admin/initial-access-tokens': async () => [
     { headers: admin, json: { note: 'a', uses: 2, lifetime: 60 } },
   ],

@@ -1,0 +1,69 @@
+// Every block of commands in docs/operate/ and in docs/from-authplane.md runs as it stands, in order, on a host with a server.
+
+import { readdir, readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { describeEngines } from '../setup/engines.ts';
+import { Host, runShell } from './host.ts';
+import { commandBlocks, scriptOf } from './runbook.ts';
+
+const DOCS = path.join(import.meta.dirname, '..', '..', 'docs');
+const operate = (await readdir(path.join(DOCS, 'operate'))).map((name) => `operate/${name}`);
+const runbooks = [...operate, 'from-authplane.md'];
+
+describeEngines('the runbooks', (engine) => {
+  test.concurrent.each(runbooks)('%s: every command runs as it stands', { timeout: 90_000 }, async (name) => {
+    const blocks = commandBlocks(await readFile(path.join(DOCS, name), 'utf8'), engine.name);
+    expect(blocks.length, `${name} has commands`).toBeGreaterThan(0);
+    await using host = await Host.make(engine);
+    const { code, stdout, stderr } = await host.run(scriptOf(blocks, name));
+    expect({ code, stderr, stdout: code === 0 ? '' : stdout }).toMatchObject({ code: 0, stdout: '' });
+  });
+});
+
+describe('a runbook that is wrong', () => {
+  const run = (markdown: string) =>
+    runShell(scriptOf(commandBlocks(markdown, 'sqlite'), 'wrong.md'), { cwd: tmpdir(), env: process.env });
+
+  test('is read block by block, for one engine or both, and nothing else in it is run', () => {
+    const markdown = [
+      'text',
+      '```sh',
+      'both',
+      '```',
+      '```sh postgres',
+      'theirs',
+      '```',
+      '```yaml',
+      'a: b',
+      '```',
+      '```sh sqlite',
+      'ours',
+      '```',
+    ].join('\n');
+    expect(commandBlocks(markdown, 'sqlite')).toEqual([
+      { line: 3, text: 'both' },
+      { line: 12, text: 'ours' },
+    ]);
+    expect(commandBlocks(markdown, 'postgres').map(({ text }) => text)).toEqual(['both', 'theirs']);
+  });
+
+  test.each([
+    ['a command that fails', 'true\nfalse\ntrue', 'wrong.md:2'],
+    ['a command that does not exist', 'no-such-command', 'wrong.md:2'],
+    ['a failure inside a pipe', 'false | cat', 'wrong.md:2'],
+    ['a variable that nobody set', 'echo "$NOBODY"', 'NOBODY'],
+    ['a command that should fail and does not', 'true # exit 3', 'ended with 0, not 3'],
+    ['a command that fails in another way', '(exit 2) # exit 3: refused', 'ended with 2, not 3'],
+  ])('%s ends it, and says where', async (_, commands, where) => {
+    const { code, stderr } = await run(`\`\`\`sh\n${commands}\n\`\`\``);
+    expect(code).not.toBe(0);
+    expect(stderr).toContain(where);
+  });
+
+  test('an exit code that was announced is no failure', async () => {
+    const markdown = '```sh\nA=1\n(exit 3) # exit 3: refused\n```\n\n```sh\ntest "$A" = 1\n```';
+    expect(await run(markdown)).toMatchObject({ code: 0 });
+  });
+});
