@@ -105,20 +105,28 @@ function cpuTimes(): { idle: number; all: number } {
   };
 }
 
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        seconds: { type: 'string', default: '3' },
+        rounds: { type: 'string', default: '5' },
+        connections: { type: 'string', default: '32' },
+        rows: { type: 'string', default: '2000000' },
+        engine: { type: 'string' },
+        json: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+    });
+  } catch (error) {
+    return fail(error instanceof Error ? error.message : String(error));
+  }
+}
+
 function readCommandLine(args: readonly string[]): Wanted | 'help' {
-  const { values, positionals } = parseArgs({
-    args: [...args],
-    allowPositionals: true,
-    options: {
-      seconds: { type: 'string', default: '3' },
-      rounds: { type: 'string', default: '5' },
-      connections: { type: 'string', default: '32' },
-      rows: { type: 'string', default: '2000000' },
-      engine: { type: 'string' },
-      json: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
-    },
-  });
+  const { values, positionals } = parse(args);
   if (values.help) return 'help';
   const unknown = positionals.find((name) => name !== PURGE && !NAMES.includes(name));
   if (unknown !== undefined) fail(`There is nothing called "${unknown}" to measure.`);
