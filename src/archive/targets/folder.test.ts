@@ -1,0 +1,270 @@
+import * as nodeDisk from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { systemRandom } from '../../kernel/random.ts';
+import { collect, gather } from '../archive.test-kit.ts';
+import { readHolding } from '../catalog.ts';
+import { checkArchive } from '../reader.ts';
+import { type Disk, Folder } from './folder.ts';
+import { idOf, listed, publish, signer } from './publish.test-kit.ts';
+import { copyBackup, makeTarget, type Target } from './target.ts';
+
+const DAY = 24 * 60 * 60 * 1000;
+const trust = [signer.publicKey];
+let folder: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'archive-folder-'));
+});
+afterEach(() => rm(folder, { recursive: true }));
+
+function open(disk?: Disk, at = folder): Target {
+  return makeTarget('local', new Folder({ folder: at, random: systemRandom, ...(disk && { disk }) }));
+}
+
+/** What a whole backup is: listed, without a fault, and readable to its end. */
+async function wholeOnes(target: Target): Promise<string[]> {
+  const ids: string[] = [];
+  for await (const holding of target.list()) {
+    const { faults, record } = readHolding(holding, trust);
+    expect(faults).toEqual([]);
+    await checkArchive(target.open(holding), { trust, id: holding.id, file: record!.file });
+    ids.push(holding.id);
+  }
+  return ids;
+}
+
+describe('keeping backups', () => {
+  test('what was put is listed by sequence, found, opened and removed', async () => {
+    const target = open();
+    for (const sequence of [2, 10, 1]) await publish(target, sequence);
+    expect(await wholeOnes(target)).toEqual([idOf(1), idOf(2), idOf(10)]);
+    expect(await listed(target, idOf(1))).toEqual([idOf(2), idOf(10)]);
+    expect((await target.find(idOf(10))).archive?.name).toBe(`${idOf(10)}.tar.zst`);
+    await target.remove(idOf(2));
+    await target.remove(idOf(2));
+    expect(await listed(target)).toEqual([idOf(1), idOf(10)]);
+    expect((await readdir(folder)).some((name) => name.startsWith(idOf(2)))).toBe(false);
+    await expect(target.find(idOf(2))).rejects.toMatchObject({ code: 'not_found' });
+  });
+
+  test('an empty target, and a folder that is not there yet', async () => {
+    const target = open(undefined, join(folder, 'a', 'b'));
+    expect(await listed(target)).toEqual([]);
+    expect(await target.sweep(Date.now())).toEqual([]);
+    await publish(target, 1);
+    expect((await stat(join(folder, 'a', 'b'))).mode & 0o777).toBe(0o700);
+    expect((await stat(join(folder, 'a', 'b', `${idOf(1)}.tar.zst`))).mode & 0o777).toBe(0o600);
+  });
+
+  test('files of others are left alone', async () => {
+    await writeFile(join(folder, 'notes.txt'), 'x');
+    await writeFile(join(folder, '.hidden.manifest.ndjson'), 'x');
+    const target = open();
+    await publish(target, 1);
+    expect(await listed(target)).toEqual([idOf(1)]);
+    await target.sweep(Date.now() + 9 * DAY);
+    expect(await readdir(folder)).toEqual(expect.arrayContaining(['notes.txt', '.hidden.manifest.ndjson']));
+  });
+
+  test('a record that is far too long spoils no list', async () => {
+    const target = open();
+    await publish(target, 1);
+    await writeFile(join(folder, `${idOf(2)}.manifest.ndjson`), Buffer.alloc(2 * 1024 * 1024));
+    const entries = (await gather(target.list())).map((holding) => readHolding(holding, trust));
+    expect(entries.map(({ faults }) => faults)).toEqual([[], ['its record is not signed, or was changed']]);
+  });
+
+  test('an id that is a path is refused', async () => {
+    const target = open();
+    await expect(target.find('../../etc/passwd')).rejects.toMatchObject({ code: 'invalid_input' });
+    await expect(target.remove('..')).rejects.toMatchObject({ code: 'invalid_input' });
+    await expect(target.mark('/tmp/x', 'pinned', Buffer.from('x'))).rejects.toMatchObject({
+      code: 'invalid_input',
+    });
+  });
+
+  test('a copy on another target has the same bytes, or is not made', async () => {
+    const [from, to] = [open(), open(undefined, join(folder, 'second'))];
+    await publish(from, 1);
+    await copyBackup(from, to, idOf(1));
+    expect(await wholeOnes(to)).toEqual([idOf(1)]);
+    const bytes = async (target: Target) => collect(target.open(await target.find(idOf(1))));
+    expect((await bytes(to)).equals(await bytes(from))).toBe(true);
+    await publish(from, 2);
+    await writeFile(join(folder, `${idOf(2)}.tar.zst`), 'x', { flag: 'a' });
+    await expect(copyBackup(from, to, idOf(2))).rejects.toThrow('not what its record says');
+    expect(await listed(to)).toEqual([idOf(1)]);
+    expect(await readdir(join(folder, 'second'))).toHaveLength(2);
+  });
+
+  test('what fails while it is written leaves nothing behind', async () => {
+    const failing = async function* () {
+      yield Buffer.from('a beginning');
+      throw new Error('the database went away');
+    };
+    const target = open();
+    const put = target.put({
+      id: idOf(1),
+      isEncrypted: true,
+      archive: failing(),
+      record: async () => Buffer.alloc(0),
+    });
+    await expect(put).rejects.toThrow('the database went away');
+    const archive = async function* () {
+      yield Buffer.from('all');
+    };
+    const record = async () => {
+      throw new Error('the signer is away');
+    };
+    await expect(target.put({ id: idOf(2), isEncrypted: true, archive: archive(), record })).rejects.toThrow(
+      'signer',
+    );
+    expect(await readdir(folder)).toEqual([]);
+  });
+
+  test('a signal stops it, even while the source does not answer', async () => {
+    const never = async function* (): AsyncGenerator<Buffer> {
+      yield Buffer.from('a beginning');
+      await new Promise(() => undefined);
+    };
+    const signal = AbortSignal.timeout(20);
+    const put = open().put({
+      id: idOf(1),
+      isEncrypted: true,
+      archive: never(),
+      record: async () => Buffer.alloc(0),
+      signal,
+    });
+    await expect(put).rejects.toMatchObject({ code: 'interrupted' });
+    expect(await readdir(folder)).toEqual([]);
+  });
+
+  test('a folder that cannot be used is named', async () => {
+    await writeFile(join(folder, 'file'), '');
+    const target = open(undefined, join(folder, 'file'));
+    await expect(publish(target, 1)).rejects.toMatchObject({
+      code: expect.stringMatching(/configuration|unavailable/),
+    });
+  });
+});
+
+describe('a kill or a power cut at any step of a put', () => {
+  test.for(['data', 'names'] as const)(
+    'leaves nothing that is listed and not whole (%s not on the disk are lost)',
+    async (lost) => {
+      await publish(open(), 1);
+      const all = new CutDisk(Number.POSITIVE_INFINITY);
+      await publish(open(all.disk), 2);
+      await all.cut(lost);
+      expect(await wholeOnes(open())).toEqual([idOf(1), idOf(2)]);
+      expect(all.steps).toBeGreaterThan(15);
+      await open().remove(idOf(2));
+      let unlisted = 0;
+      for (let step = 0; step < all.steps; step++) {
+        const power = new CutDisk(step);
+        await publish(open(power.disk), 3 + step).catch((error: unknown) =>
+          expect(error).toBeInstanceOf(PowerCut),
+        );
+        await power.cut(lost);
+        if ((await wholeOnes(open())).length === 1) unlisted += 1;
+        await open().remove(idOf(3 + step));
+      }
+      // The last steps of a put come after its record is there.
+      expect(unlisted).toBeGreaterThan(all.steps - 6);
+      const left = (await readdir(folder)).length;
+      expect(left).toBeGreaterThan(2);
+      expect(await open().sweep(Date.now())).toEqual([]);
+      expect((await open().sweep(Date.now() + 2 * DAY)).length).toBe(left - 2);
+      expect(await wholeOnes(open())).toEqual([idOf(1)]);
+    },
+  );
+
+  test('is noticed by this test when a file is renamed before it is on the disk', async () => {
+    const forgetful = new CutDisk(Number.POSITIVE_INFINITY, { syncs: false });
+    await publish(open(forgetful.disk), 1);
+    await forgetful.cut('data');
+    const [holding] = await gather(open().list());
+    expect(readHolding(holding!, trust).faults).not.toEqual([]);
+  });
+});
+
+test('what is abandoned is swept after a day, and what is in use is not', async () => {
+  const target = open();
+  await writeFile(join(folder, `.${idOf(1)}.tar.zst.age.partial-0123456789ab`), 'x');
+  await writeFile(join(folder, `${idOf(2)}.tar.zst.age`), 'x');
+  await publish(target, 3);
+  const now = Date.now();
+  expect(await target.sweep(now + DAY / 2)).toEqual([]);
+  await utimes(join(folder, `${idOf(2)}.tar.zst.age`), (now - 2 * DAY) / 1000, (now - 2 * DAY) / 1000);
+  expect(await target.sweep(now)).toEqual([`${idOf(2)}.tar.zst.age`]);
+  expect(await target.sweep(now + 2 * DAY)).toEqual([`.${idOf(1)}.tar.zst.age.partial-0123456789ab`]);
+  expect(await listed(target)).toEqual([idOf(3)]);
+});
+
+class PowerCut extends Error {}
+
+/** A disk that stops at one step. What was not flushed by then is gone: the data of files, or the names that they got. */
+class CutDisk {
+  steps = 0;
+  readonly #fatal: number;
+  readonly #syncs: boolean;
+  readonly #unflushed = new Set<string>();
+  #renamed: (readonly [string, string])[] = [];
+
+  constructor(fatal: number, { syncs = true } = {}) {
+    this.#fatal = fatal;
+    this.#syncs = syncs;
+  }
+
+  readonly disk: Disk = {
+    ...nodeDisk,
+    open: ((path: string, flags: string, mode?: number) =>
+      this.#step(async () => this.#watch(path, await nodeDisk.open(path, flags, mode)))) as Disk['open'],
+    mkdir: ((path: string, options: { recursive: true }) =>
+      this.#step(() => nodeDisk.mkdir(path, options))) as Disk['mkdir'],
+    unlink: (path) => this.#step(() => nodeDisk.unlink(path)),
+    rename: (from, to) =>
+      this.#step(async () => {
+        await nodeDisk.rename(from, to);
+        this.#renamed.push([String(from), String(to)]);
+        if (this.#unflushed.delete(String(from))) this.#unflushed.add(String(to));
+      }),
+  };
+
+  /** What the disk is like when the machine comes back. */
+  async cut(lost: 'data' | 'names'): Promise<void> {
+    if (lost === 'data') for (const path of this.#unflushed) await truncate(path, 1).catch(() => undefined);
+    else for (const [from, to] of this.#renamed.toReversed()) await nodeDisk.rename(to, from);
+  }
+
+  #watch(path: string, handle: nodeDisk.FileHandle): nodeDisk.FileHandle {
+    const watched: Partial<nodeDisk.FileHandle> = {
+      writeFile: (data) =>
+        this.#step(() => {
+          this.#unflushed.add(path);
+          return handle.writeFile(data);
+        }),
+      sync: () =>
+        this.#step(async () => {
+          if (!this.#syncs) return;
+          this.#unflushed.delete(path);
+          this.#renamed = this.#renamed.filter(([from]) => !from.startsWith(`${path}/`));
+        }),
+      // A dead process closes its files all the same.
+      close: async () => {
+        await handle.close();
+        await this.#step(async () => undefined);
+      },
+    };
+    return watched as nodeDisk.FileHandle;
+  }
+
+  async #step<T>(work: () => Promise<T>): Promise<T> {
+    if (this.steps >= this.#fatal) throw new PowerCut();
+    this.steps += 1;
+    return work();
+  }
+}
