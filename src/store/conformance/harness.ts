@@ -1,8 +1,13 @@
+import type { Snapshot, SnapshotLoad, SnapshotRequest, TableTotal } from '../snapshot.ts';
 import type { Store } from '../store.ts';
 
 /** A store on a database of its own. */
 export interface OpenedStore {
   readonly store: Store;
+  readSnapshot(request: SnapshotRequest): Promise<Snapshot>;
+  loadSnapshot(load: SnapshotLoad): Promise<readonly TableTotal[]>;
+  /** What snapshots have left behind: transactions, connections, files. */
+  leftBySnapshots(): Promise<readonly string[]>;
   /** Closes the store and removes the database. */
   dispose(): Promise<void>;
 }

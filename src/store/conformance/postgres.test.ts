@@ -2,6 +2,7 @@ import { describe } from 'vitest';
 import { query } from '../../../test/setup/cluster.ts';
 import { engines, freshStorage, ownPostgres } from '../../../test/setup/engines.ts';
 import { migrateSchema, openStore } from '../../app/open-store.ts';
+import { loadSnapshot, readSnapshot } from '../../app/snapshots.ts';
 import { systemClock } from '../../kernel/clock.ts';
 import { silentLog } from '../../kernel/log.ts';
 import { systemRandom } from '../../kernel/random.ts';
@@ -44,5 +45,17 @@ async function openAt(dsn: string, remove: () => Promise<void>): Promise<OpenedS
     await store.close();
     await remove();
   };
-  return { store, dispose };
+  return {
+    store,
+    readSnapshot: (request) => readSnapshot(storage, request),
+    loadSnapshot: (load) => loadSnapshot(storage, load),
+    leftBySnapshots: () => leftBySnapshots(dsn),
+    dispose,
+  };
+}
+
+async function leftBySnapshots(dsn: string): Promise<string[]> {
+  const sessions = `select state from pg_stat_activity
+    where application_name = 'authserver snapshot' and datname = current_database()`;
+  return (await query(dsn, sessions)).map(({ state }) => `a session, ${state}`);
 }

@@ -1,9 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readdirSync } from 'node:fs';
+import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import type { Worker } from 'node:worker_threads';
 import { describe } from 'vitest';
 import { engines, freshStorage } from '../../../test/setup/engines.ts';
 import { migrateSchema, openStore } from '../../app/open-store.ts';
+import { loadSnapshot, readSnapshot } from '../../app/snapshots.ts';
 import { systemClock } from '../../kernel/clock.ts';
 import { silentLog } from '../../kernel/log.ts';
 import { systemRandom } from '../../kernel/random.ts';
@@ -26,7 +30,22 @@ async function open(wal: boolean): Promise<OpenedStore & { path: string }> {
     await store.close();
     await fresh.dispose();
   };
-  return { store, path: fresh.path, dispose };
+  return {
+    store,
+    path: fresh.path,
+    readSnapshot: (request) => readSnapshot(storage, request),
+    loadSnapshot: (load) => loadSnapshot(storage, load),
+    leftBySnapshots: async () => leftBySnapshots(fresh.path),
+    dispose,
+  };
+}
+
+function leftBySnapshots(file: string): string[] {
+  using db = new DatabaseSync(file);
+  // A log that cannot be begun anew is one that somebody still reads.
+  const [log] = db.prepare('pragma wal_checkpoint(truncate)').all();
+  const files = readdirSync(path.dirname(file)).filter((name) => !/^authserver\.db(-wal|-shm)?$/.test(name));
+  return log?.['busy'] === 0 ? files : ['a read transaction', ...files];
 }
 
 async function openFragile(wal: boolean): Promise<FragileStore> {
@@ -40,7 +59,7 @@ async function openFragile(wal: boolean): Promise<FragileStore> {
     holder = undefined;
   };
   return {
-    store: opened.store,
+    ...opened,
     readsSurvive: wal,
     async breakDatabase() {
       holder = await lockedByAnother(opened.path);
