@@ -1,10 +1,14 @@
-// Runs the tests; `npm test` comes here. Arguments are those of `vitest run`: file filters, `-t NAME`, `--bail 1` ...
+// Runs the tests; `npm test` comes here. Arguments are those of `vitest run`: file filters, `-t NAME`, `--bail 1` ... but for
+// `--reporter`, because the last line of what is printed is ours.
 
 import path from 'node:path';
 import { parseCLI, startVitest } from 'vitest/node';
 import { exitCodeOf, formatOutcome, TestReport } from './test-report.ts';
 
-const { filter, options } = parseCLI(['vitest', 'run', ...process.argv.slice(2)]);
+const {
+  filter,
+  options: { reporter: _, ...options },
+} = parseCLI(['vitest', 'run', ...process.argv.slice(2)]);
 const report = new TestReport();
 await startVitest(filter, {
   root: path.dirname(import.meta.dirname),
