@@ -57,12 +57,9 @@ function describeSkip(test: TestCase): string {
 
 /** The text of an outcome; its last line is the count. */
 export function formatOutcome({ passed, failures, skips }: Outcome): string {
-  const count = [`${passed} passed`, `${failures.length} failed`];
-  if (skips.length > 0) count.push(`${skips.length} skipped`);
   const nothing = passed + failures.length === 0 ? ['No test ran.', ''] : [];
-  return [...section('Skipped', skips), ...section('Failed', failures), ...nothing, count.join(', ')].join(
-    '\n',
-  );
+  const count = `${passed} passed, ${failures.length} failed`;
+  return [...section('Skipped', skips), ...section('Failed', failures), ...nothing, count].join('\n');
 }
 
 /** 0 only when tests ran and nothing failed. */
@@ -71,5 +68,5 @@ export function exitCodeOf({ passed, failures }: Outcome): number {
 }
 
 function section(title: string, lines: readonly string[]): string[] {
-  return lines.length === 0 ? [] : [`${title}:`, ...lines.map((line) => `  ${line}`), ''];
+  return lines.length === 0 ? [] : [`${title} (${lines.length}):`, ...lines.map((line) => `  ${line}`), ''];
 }
