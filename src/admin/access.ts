@@ -33,6 +33,14 @@ export class Access {
   }
 }
 
+/** For what the API key does not open: only who has a shell on this machine may. */
+export function onlyHere({ actor }: Caller, sentence: string, command: string): void {
+  if (actor === 'admin:operator') return;
+  throw new Failure('forbidden', sentence, {
+    hint: `Use the command line on the server's machine: ${command}.`,
+  });
+}
+
 /** RFC 6750 section 3.1: the challenge has an error code only where a key was sent. */
 function unauthenticated(sentence: string, error?: 'invalid_token'): OAuthError {
   const challenge = error ? `Bearer realm="admin", error="${error}"` : 'Bearer realm="admin"';

@@ -41,6 +41,7 @@ export interface AdminParts {
     | 'dataKeys'
     | 'privateKeys'
     | 'settings'
+    | 'leases'
   >;
   readonly clients: Clients;
   readonly resources: Resources;

@@ -3,23 +3,27 @@ import type { AuditTrail } from '../audit/trail.ts';
 import type { Incoming } from '../http/exchange.ts';
 import { readBody } from '../http/json-body.ts';
 import type { Clock } from '../kernel/clock.ts';
-import { asFailure, Failure } from '../kernel/errors.ts';
+import { Failure } from '../kernel/errors.ts';
+import type { Ids } from '../kernel/ids.ts';
 import type { Random } from '../kernel/random.ts';
 import type { Watch } from '../kernel/watch.ts';
 import type { Custody } from '../keys/custody.ts';
-import type { MoveProgress, MoveReport } from '../keys/move.ts';
+import type { MoveParts, MoveProgress, MoveReport } from '../keys/move.ts';
 import type { ReencryptProgress, ReencryptReport } from '../keys/reencrypt.ts';
 import type { ShareSet } from '../keys/shares.ts';
+import { underLease } from '../ops/lease.ts';
 import type { Aggregates } from '../store/store.ts';
+import { onlyHere } from './access.ts';
 import type { AdminParts, AdminRoute, Caller } from './admin-route.ts';
 import { longVerb } from './long-verb.ts';
 
 /** What the verbs below need, in a server or in a process of their own. */
 export interface CustodyParts {
-  readonly store: Pick<Aggregates, 'keys' | 'dataKeys' | 'privateKeys' | 'settings'>;
+  readonly store: Pick<Aggregates, 'keys' | 'dataKeys' | 'privateKeys' | 'settings' | 'leases'>;
   readonly custody: Custody;
   readonly audit: AuditTrail;
   readonly clock: Clock;
+  readonly ids: Ids;
   readonly random: Random;
 }
 
@@ -111,18 +115,28 @@ export async function reencryptKeys(
 }
 
 export async function movePrivateKeys(
-  { store, custody, audit }: CustodyParts,
+  { store, custody, audit, clock, ids }: CustodyParts,
   { to }: MoveInput,
   watch: Watch<MoveProgress>,
   caller: Caller,
 ): Promise<MoveReport> {
-  const parts = { keys: store.keys, privateKeys: store.privateKeys, keyStores: custody };
+  const parts: MoveParts = {
+    keys: store.keys,
+    privateKeys: store.privateKeys,
+    keyStores: custody,
+    onMoved: (move) => audit.record({ action: 'key.moved', ...caller, detail: { ...move, to } }),
+  };
   const { moveKeys } = await import('../keys/move.ts');
-  const report = await moveKeys(parts, to, watch);
-  for (const { kid, from } of report.moved) {
-    await audit.record({ action: 'key.moved', ...caller, detail: { kid, from, to } });
+  // Two in opposite directions would each remove the copy that the other one has proven.
+  const run = await underLease({ leases: store.leases, clock, ids }, 'move-keys', (lost) =>
+    moveKeys(parts, to, { ...watch, signal: AbortSignal.any([watch.signal, lost]) }),
+  );
+  if (run.outcome === 'held') {
+    throw new Failure('conflict', 'Private keys are being moved already.', {
+      hint: 'Let that end, then run the command again. A run that was killed gives way after a minute.',
+    });
   }
-  return report;
+  return run.value;
 }
 
 export async function shareMasterKey(
@@ -131,11 +145,7 @@ export async function shareMasterKey(
   _: Watch<never>,
   caller: Caller,
 ): Promise<SharesReport> {
-  if (caller.actor !== 'admin:operator') {
-    throw new Failure('forbidden', 'Recovery shares do not travel over the network.', {
-      hint: "Use the command line on the server's machine: authserver keys shares create.",
-    });
-  }
+  onlyHere(caller, 'Recovery shares do not travel over the network.', 'authserver keys shares create');
   const { makeShares } = await import('../keys/shares.ts');
   const { current } = await custody.masters();
   if (current.secret === undefined) {
@@ -145,6 +155,15 @@ export async function shareMasterKey(
       {
         hint: 'Vault has recovery keys of its own: see its documentation on `operator init`.',
       },
+    );
+  }
+  const { needed } = await masterKeyReport(store);
+  const others = needed.filter((id) => id !== current.id);
+  if (others.length > 0) {
+    throw new Failure(
+      'refused',
+      `The database still needs ${others.join(', ')}, which shares of ${current.id} would not rebuild.`,
+      { hint: 'Run `authserver keys reencrypt`, then make the shares.' },
     );
   }
   const { set, texts } = await makeShares(current.secret, { threshold, shares, now: clock.now() }, random);
@@ -161,16 +180,15 @@ export async function abandonMasterKey(
   _: Watch<never>,
   caller: Caller,
 ): Promise<AbandonReport> {
+  onlyHere(caller, 'What is sealed is not given up over the network.', 'authserver keys abandon');
   const { needed } = await masterKeyReport(store);
   if (!needed.includes(master_key_id)) {
     throw new Failure('not_found', `Nothing is sealed under the master key ${master_key_id}.`, {
       hint: needed.length === 0 ? 'Nothing is sealed at all.' : `The database needs ${needed.join(', ')}.`,
     });
   }
-  const masters = await custody.masters().catch((error: unknown) => {
-    if (asFailure(error).code !== 'configuration') throw error;
-    return undefined;
-  });
+  // A key that cannot be read now may be the very one.
+  const masters = custody.state().data_encryption === 'none' ? undefined : await custody.masters();
   if (masters?.all.some(({ id }) => id === master_key_id)) {
     throw new Failure('refused', `The settings have the master key ${master_key_id}: nothing is lost.`, {
       hint: 'To replace it: authserver keys reencrypt',

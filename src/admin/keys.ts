@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import { json, type Outgoing } from '../http/exchange.ts';
 import { readBody } from '../http/json-body.ts';
-import { Failure } from '../kernel/errors.ts';
 import type { KeyringState } from '../keys/keyring.ts';
 import { planRotation } from '../ops/rotate.ts';
+import { onlyHere } from './access.ts';
 import type { AdminParts, AdminRoute, Caller } from './admin-route.ts';
 
 const importBody = z.strictObject({
@@ -11,6 +11,9 @@ const importBody = z.strictObject({
   passphrase: z.string().max(1024).optional(),
   active_now: z.boolean().default(false),
 });
+
+/** They pass through the socket in the state directory. */
+const NO_KEYS = 'Private keys do not travel over the network.';
 
 /** /admin/keys: the signing keys: what they are, how they take turns, and what is done when one is lost or stolen. */
 export function keyRoutes(parts: AdminParts): AdminRoute[] {
@@ -76,7 +79,7 @@ class KeyApi {
   }
 
   async import(body: unknown, caller: Caller): Promise<Outgoing> {
-    onlyHere(caller);
+    onlyHere(caller, NO_KEYS, 'authserver keys import');
     const { key, passphrase, active_now } = readBody(importBody, body);
     const report = await this.#parts.keyring.management.import({ key, passphrase, activeNow: active_now });
     const { kid, outcome, state } = report;
@@ -103,7 +106,7 @@ class KeyApi {
   }
 
   async export(kid: string, caller: Caller): Promise<Outgoing> {
-    onlyHere(caller);
+    onlyHere(caller, NO_KEYS, 'authserver keys export');
     const exported = await this.#parts.keyring.management.export(kid);
     await this.#record('key.exported', caller, { kid });
     return json(200, exported);
@@ -116,14 +119,6 @@ class KeyApi {
   ): Promise<void> {
     return this.#parts.audit.record({ action, ...caller, detail });
   }
-}
-
-/** A private key passes through the socket in the state directory, and never over the network. */
-function onlyHere({ actor }: Caller): void {
-  if (actor === 'admin:operator') return;
-  throw new Failure('forbidden', 'Private keys do not travel over the network.', {
-    hint: "Use the command line on the server's machine: authserver keys import, authserver keys export.",
-  });
 }
 
 /** The keys without anything secret; problems as a program reads them. */

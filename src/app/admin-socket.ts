@@ -1,4 +1,4 @@
-import { chmodSync, lstatSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, lstatSync, mkdtempSync, rmdirSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -19,8 +19,7 @@ export async function listenOnAdminSocket(app: FastifyInstance, stateDir: string
 /** Removes what an earlier server left behind, or this one. */
 export function forgetAdminSocket(stateDir: string): void {
   const elsewhere = readState(stateDir, stateFiles.socketPath)?.trim();
-  const folder = elsewhere && path.dirname(elsewhere);
-  if (folder && isOwned(folder, stateDir)) rmSync(folder, { recursive: true, force: true });
+  if (elsewhere && isOwned(path.dirname(elsewhere), stateDir)) removeOutside(elsewhere);
   removeState(stateDir, stateFiles.socketPath);
   removeState(stateDir, stateFiles.socket);
 }
@@ -40,6 +39,16 @@ function placeSocket(stateDir: string): string {
   const outside = path.join(folder, stateFiles.socket);
   writeState(stateDir, stateFiles.socketPath, `${outside}\n`);
   return outside;
+}
+
+/** The socket and the folder that was made for it, and nothing else, whatever the path is. */
+function removeOutside(socket: string): void {
+  if (lstatSync(socket, { throwIfNoEntry: false })?.isSocket()) rmSync(socket);
+  try {
+    rmdirSync(path.dirname(socket));
+  } catch {
+    // Something else is in there.
+  }
 }
 
 /** What stands among the temporary files may be somebody else's trap: it must belong to the owner of the state directory. */

@@ -143,7 +143,7 @@ export class KeyCustody implements Custody {
         const { VaultStore } = await import('../keys/vault/vault-store.ts');
         const { mount, key_name } = signing.vault_transit;
         const client = await this.#vault(signing.vault_transit);
-        return new VaultStore({ client, key: { mount, name: key_name }, rows: store.keys, log });
+        return new VaultStore({ client, key: { mount, name: key_name }, rows: store.keys });
       }
     }
   }

@@ -43,16 +43,13 @@ async function clear(desk: KeyDesk, key: SigningKeyRecord): Promise<void> {
   else log.warn({ kid }, `the private half of a signing key is not needed any more: ${outcome}`);
 }
 
-/** `removed`, or why it could not be. */
+/** As `KeyStore.remove`, or why it could not be. */
 export async function removePrivateHalf(desk: KeyDesk, record: SigningKeyRecord): Promise<string> {
   try {
     const keyStore = await storeOf(desk, record);
     if (keyStore === undefined)
       return `the key store "${record.key_store}" is not open here; remove it there by hand`;
-    await keyStore.remove(record.kid);
-    if (keyStore.external)
-      return `out of use; take it away where you keep it: ${keyStore.locate(record.kid)}`;
-    return 'removed';
+    return await keyStore.remove(record.kid);
   } catch (error) {
     const { message, hint = '' } = asFailure(error);
     return `${message} ${hint}`.trim();

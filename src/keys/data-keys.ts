@@ -68,13 +68,15 @@ export class DataKeys {
   async add(newest: string | null): Promise<boolean> {
     const { store, clock, ids, random } = this.#parts;
     const { current } = this.masters;
+    const [former] = await store.list({});
     const key: DataKey = { id: ids.next('dk'), secret: random.bytes(32) };
     const record: DataKeyRecord = {
       id: key.id,
       master_key_id: current.id,
       wrapped: await current.wrap(key.secret, key.id),
       check_value: seal(key, checkPlace(key.id), CHECK, random),
-      created_at: clock.now(),
+      // The newest key is the one that seals, also where a clock was set back.
+      created_at: Math.max(clock.now(), (former?.created_at ?? 0) + 1),
       rewrapped_at: null,
     };
     const { outcome } = await store.add({ key: record, newest });

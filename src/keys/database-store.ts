@@ -12,7 +12,7 @@ export interface DatabaseStoreParts {
   readonly clock: Clock;
 }
 
-export const DATABASE_STORE = 'database';
+const DATABASE_STORE = 'database';
 const PAGE = 100;
 /** How often a data key may be removed under our hands before something is wrong. */
 const TRIES = 3;

@@ -15,7 +15,7 @@ export interface KeySetting {
   readonly text: string | undefined;
 }
 
-export const ENV_STORE = 'env';
+const ENV_STORE = 'env';
 const BLOCK = /-----BEGIN ([A-Z ]*)PRIVATE KEY-----[\s\S]*?-----END \1PRIVATE KEY-----/g;
 
 interface Held {
@@ -53,6 +53,7 @@ export function envStore(settings: readonly KeySetting[], rows: Pick<SigningKeyS
   return {
     ...pemKeyStore(pems),
     external: true,
+    remove: async (kid) => `out of use; take it away where you keep it: ${pems.locate(kid)}`,
     async create() {
       const known = new Set((await rows.list({})).map(({ kid }) => kid));
       const fresh = [...held.values()].find(({ pair }) => !known.has(pair.kid));

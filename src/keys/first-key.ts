@@ -24,23 +24,30 @@ export interface FirstKeyParts {
  */
 export async function addFirstKey(parts: FirstKeyParts): Promise<string | undefined> {
   const { store, keyStore, now } = parts;
-  const pair = await findOrMake(parts).catch(async (error: unknown) => {
+  const first = await findOrMake(parts).catch(async (error: unknown) => {
     if (await anotherWasFirst(store)) return undefined;
     throw error;
   });
-  if (pair === undefined) return undefined;
+  if (first === undefined) return undefined;
+  const { pair, found } = first;
   const { outcome } = await store.addFirst({ key: newRecord(pair, keyStore, { now, activatesAt: now }) });
   if (outcome === 'added') return pair.kid;
-  await discardUnpublished(store, keyStore, pair.kid);
+  // What was there before is not ours to remove: it may be the only copy of a key.
+  if (!found) await discardUnpublished(store, keyStore, pair.kid);
   return undefined;
 }
 
-async function findOrMake({ keyStore, algorithm, installationIsNew }: FirstKeyParts): Promise<PublicHalf> {
-  if (installationIsNew && keyStore.external) return keyStore.create(algorithm);
+async function findOrMake({
+  keyStore,
+  algorithm,
+  installationIsNew,
+}: FirstKeyParts): Promise<{ pair: PublicHalf; found: boolean }> {
+  const make = async () => ({ pair: await keyStore.create(algorithm), found: false });
+  if (installationIsNew && keyStore.external) return make();
   const kept = await keyStore.list();
   if (!installationIsNew || kept.length > 1) throw keysAreGone(keyStore, kept);
-  const found = kept[0] === undefined ? undefined : await keyStore.inspect(kept[0]);
-  return found ?? keyStore.create(algorithm);
+  const pair = kept[0] === undefined ? undefined : await keyStore.inspect(kept[0]);
+  return pair === undefined ? make() : { pair, found: true };
 }
 
 /** Tells processes that start together for the first time, and see each other's files, from a database that is missing. */

@@ -6,6 +6,7 @@ import { type KeyDesk, lastWord, records, signsFrom, storeOf, takeOver, untilSet
 import { discardUnpublished, newRecord } from './first-key.ts';
 import { type KeyPair, pairOf, readKeyPair, writePem } from './key-pair.ts';
 import type { KeyStore, PemStore } from './key-store.ts';
+import { refuseUnanswered } from './key-view.ts';
 import { activatesAt } from './lifecycle.ts';
 
 export interface ImportInput {
@@ -28,7 +29,7 @@ export interface ImportReport {
 
 /**
  * Takes a private key in. Failures: `invalid_input` for what is no key of ours, `refused` where it may not come back, may not
- * sign at once, or the key store takes none in, `conflict` where another key waits.
+ * sign at once, or the key store takes none in, `conflict` where another key waits, `unavailable`.
  */
 export async function importKey(desk: KeyDesk, input: ImportInput): Promise<ImportReport> {
   const pair = readPrivateKey(input);
@@ -41,7 +42,7 @@ function readPrivateKey({ key: text, passphrase }: ImportInput): KeyPair {
   const pair = pairOf(parsePrivateKey(text, passphrase));
   if (pair !== undefined) return pair;
   throw new Failure('invalid_input', 'This is a private key that tokens cannot be signed with.', {
-    hint: 'Use a P-256, an Ed25519, or an RSA key of at least 2048 bits.',
+    hint: 'Use a P-256, an Ed25519, or an RSA key of at least 2048 bits. A damaged one is refused too.',
   });
 }
 
@@ -111,7 +112,8 @@ async function add(desk: KeyDesk, pair: KeyPair, activeNow: boolean): Promise<Im
 /** A key signs at once only where no verifier is surprised, or all are already. */
 async function refuseToReplace({ parts: { store }, view }: KeyDesk): Promise<void> {
   const { signer } = view();
-  if (signer === undefined || !(await store.hasSigned({}))) return;
+  if (!(await store.hasSigned({}))) return;
+  if (signer === undefined) return refuseUnanswered(view());
   throw new Failure('refused', `Tokens have been issued, and ${signer.kid} signs.`, {
     hint: 'Import it without --active-now: it takes over once every client can know it.',
   });

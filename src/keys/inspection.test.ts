@@ -125,4 +125,18 @@ describe('verification of the keys', () => {
     ]);
     ring.close();
   });
+
+  test('names a waiting key that was made while the clock was ahead: it would keep others from waiting for long', async () => {
+    const { installation, ring, pending } = await grown();
+    await using _installation = installation;
+    installation.clock.advance(-86_400_000);
+    const { findings } = await ring.management.verify();
+    expect(findings.filter((finding) => !finding.ok)).toMatchObject([
+      {
+        kid: pending,
+        finding: expect.stringContaining('clock'),
+        repair: expect.stringContaining('keys retire'),
+      },
+    ]);
+  });
 });

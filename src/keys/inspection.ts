@@ -87,7 +87,15 @@ async function aboutKey(desk: KeyDesk, key: RingKey, kept: Kept): Promise<KeyFin
     findings.push(
       wrong('its public half in the database is another key', 'restore the database from a backup'),
     );
-  const overdue = overdueSince(key.record, desk.parts.clock.now());
+  const { clock, timing } = desk.parts;
+  if (isOfTheFuture(key.record, clock.now() + timing.clockSkew))
+    findings.push(
+      wrong(
+        `was made at ${new Date(key.record.created_at).toISOString()}, when some clock was ahead, and keeps others from waiting`,
+        `set the clocks, then authserver keys retire ${lastWord(kid)}`,
+      ),
+    );
+  const overdue = overdueSince(key.record, clock.now());
   if (overdue !== undefined)
     findings.push(
       wrong(
@@ -103,6 +111,11 @@ async function aboutKey(desk: KeyDesk, key: RingKey, kept: Kept): Promise<KeyFin
   const half = await aboutPrivateHalf(desk, key, kept);
   if (!half.ok || findings.length === 0) findings.push({ kid, state, ...half });
   return findings;
+}
+
+/** It would begin to sign so much later than another one that is made now. */
+function isOfTheFuture({ state, created_at }: SigningKeyRecord, now: number): boolean {
+  return state === 'pending' && created_at > now;
 }
 
 function overdueSince(key: SigningKeyRecord, now: number): { what: string; since: number } | undefined {

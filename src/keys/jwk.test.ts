@@ -1,8 +1,8 @@
-import { createPublicKey, generateKeyPairSync } from 'node:crypto';
+import { createPrivateKey, createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { calculateJwkThumbprint } from 'jose';
 import { describe, expect, test } from 'vitest';
 import { type Algorithm, algorithmOf, thumbprint } from './jwk.ts';
-import { makeKeyPair, readKeyPair, writePem } from './key-pair.ts';
+import { makeKeyPair, pairOf, readKeyPair, writePem } from './key-pair.ts';
 
 const ALGORITHMS: readonly Algorithm[] = ['ES256', 'EdDSA', 'RS256'];
 
@@ -45,6 +45,21 @@ describe('key pairs', () => {
     expect(Object.keys(jwk).sort()).toEqual(['alg', 'kid', 'kty', 'use', ...members].sort());
     expect(jwk).toMatchObject({ alg: algorithm, use: 'sig' });
   });
+
+  test.each<[Algorithm, readonly string[]]>([
+    ['ES256', ['x', 'y']],
+    ['RS256', ['n']],
+  ])(
+    '%s whose halves do not belong together is refused: what it signs would never verify',
+    async (algorithm, members) => {
+      const [one, other] = await Promise.all([makeKeyPair(algorithm), makeKeyPair(algorithm)]);
+      const mixed = one.privateKey.export({ format: 'jwk' });
+      for (const name of members) mixed[name] = other.privateKey.export({ format: 'jwk' })[name];
+      const key = createPrivateKey({ key: mixed, format: 'jwk' });
+      expect(pairOf(key)).toBeUndefined();
+      expect(readKeyPair(key.export({ type: 'pkcs8', format: 'pem' }).toString())).toBeUndefined();
+    },
+  );
 
   test('keys that we cannot sign with are refused', () => {
     const p384 = generateKeyPairSync('ec', { namedCurve: 'P-384' });

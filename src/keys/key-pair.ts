@@ -1,4 +1,11 @@
-import { createPrivateKey, createPublicKey, generateKeyPair, type KeyObject } from 'node:crypto';
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPair,
+  type KeyObject,
+  sign,
+  verify,
+} from 'node:crypto';
 import { promisify } from 'node:util';
 import { type Algorithm, algorithmOf, type PublicJwk, publicJwk, thumbprint } from './jwk.ts';
 
@@ -35,10 +42,10 @@ export function readKeyPair(pem: string): KeyPair | undefined {
   return privateKey && pairOf(privateKey);
 }
 
-/** The key pair of a private key; undefined when we cannot sign with it. */
+/** The key pair of a private key; undefined when we cannot sign with it, or its halves do not belong together. */
 export function pairOf(privateKey: KeyObject): KeyPair | undefined {
   const algorithm = algorithmOf(privateKey);
-  return algorithm && describe(privateKey, algorithm);
+  return algorithm && isWhole(privateKey, algorithm) ? describe(privateKey, algorithm) : undefined;
 }
 
 /** PKCS #8, PEM: how key stores keep it. */
@@ -51,6 +58,20 @@ function readPrivateKey(pem: string): KeyObject | undefined {
     return createPrivateKey(pem);
   } catch {
     return undefined;
+  }
+}
+
+/**
+ * Both halves are in a private key, and OpenSSL takes them as they come. A key is named by its public half, so that one which
+ * was damaged in the other would pass for whole, and nobody could verify what it signs.
+ */
+function isWhole(privateKey: KeyObject, algorithm: Algorithm): boolean {
+  const digest = algorithm === 'EdDSA' ? null : 'sha256';
+  const probe = Buffer.from('probe');
+  try {
+    return verify(digest, probe, createPublicKey(privateKey), sign(digest, probe, privateKey));
+  } catch {
+    return false;
   }
 }
 

@@ -34,8 +34,8 @@ export interface KeyStore {
   signer(record: SigningKeyRecord): Promise<JwsSigner>;
   /** Ids of all private halves kept here. */
   list(): Promise<string[]>;
-  /** Removes a private half; nothing happens when there is none. */
-  remove(kid: string): Promise<void>;
+  /** Removes a private half: `removed`, also where there was none; otherwise what has become of it, and what is left to do. */
+  remove(kid: string): Promise<string>;
   /** How others on this machine could read a private half; undefined when they cannot. For stores that can tell. */
   exposure?(kid: string): Promise<string | undefined>;
   /** The private halves as texts, for stores that give them away and take them in. */
@@ -65,9 +65,4 @@ export interface KeyStores {
   readonly home: KeyStore;
   /** The store that the database names with a key; undefined when the settings do not say how to open it. */
   named(name: string): Promise<KeyStore | undefined>;
-}
-
-/** A single store, where there is no other to speak of. */
-export function onlyStore(home: KeyStore): KeyStores {
-  return { home, named: async (name) => (name === home.name ? home : undefined) };
 }

@@ -41,28 +41,42 @@ const RANK: Readonly<Record<KeyState, number>> = {
   compromised: 3,
 };
 
-/** Reads the key rows anew; private halves that `former` has are not loaded again. Missing ones become problems. */
-export async function makeView(
-  records: readonly SigningKeyRecord[],
-  keyStores: KeyStores,
-  former: KeyView,
-  readAt: number,
-): Promise<KeyView> {
+/** The key rows as they were read, with the signers and the problems of the view before: no key store is asked. */
+export function knownView(records: readonly SigningKeyRecord[], former: KeyView, readAt: number): KeyView {
   const sorted = records.toSorted((a, b) => RANK[a.state] - RANK[b.state] || b.created_at - a.created_at);
   const keys = new Map(sorted.map((record) => [record.kid, ringKey(record, former.keys.get(record.kid))]));
+  const signers = new Map(
+    sorted.filter(mustSign).flatMap(({ kid }) => {
+      const signer = former.signers.get(kid);
+      return signer === undefined ? [] : [[kid, signer]];
+    }),
+  );
+  return { readAt, keys, signers, signer: signerOf(keys, signers), problems: former.problems };
+}
 
-  const signers = new Map<string, JwsSigner>();
-  const problems: Failure[] = [];
-  const active = sorted.find((record) => record.state === 'active');
-  if (active === undefined) problems.push(nothingSigns());
-  for (const record of sorted.filter(({ state }) => state === 'active' || state === 'pending')) {
+/** The same view with the private halves that it lacks. Missing ones become problems, and no others are left. */
+export async function withSigners(view: KeyView, keyStores: KeyStores): Promise<KeyView> {
+  const { readAt, keys } = view;
+  const signers = new Map(view.signers);
+  const records = [...keys.values()].map(({ record }) => record);
+  const problems = records.some(({ state }) => state === 'active') ? [] : [nothingSigns()];
+  for (const record of records.filter((each) => mustSign(each) && !signers.has(each.kid))) {
     try {
-      signers.set(record.kid, former.signers.get(record.kid) ?? (await makeSigner(record, keyStores)));
+      signers.set(record.kid, await makeSigner(record, keyStores));
     } catch (error) {
       problems.push(asFailure(error));
     }
   }
-  return { readAt, keys, signers, signer: active && signers.get(active.kid), problems };
+  return { readAt, keys, signers, signer: signerOf(keys, signers), problems };
+}
+
+function mustSign({ state }: SigningKeyRecord): boolean {
+  return state === 'active' || state === 'pending';
+}
+
+function signerOf(keys: KeyView['keys'], signers: ReadonlyMap<string, JwsSigner>): JwsSigner | undefined {
+  for (const [kid, { record }] of keys) if (record.state === 'active') return signers.get(kid);
+  return undefined;
 }
 
 async function makeSigner(record: SigningKeyRecord, keyStores: KeyStores): Promise<JwsSigner> {
@@ -91,6 +105,22 @@ function ringKey(record: SigningKeyRecord, former: RingKey | undefined): RingKey
       },
     );
   }
+}
+
+/** The problem that may pass by itself: a key store that does not answer has lost nothing. */
+export function passingProblem(problems: readonly Failure[]): Failure | undefined {
+  return problems.find(({ code }) => code !== 'configuration');
+}
+
+/** Failures: as the key store's, where it does not answer: it may sign again at any moment, or for another server now. */
+export function refuseUnanswered({ problems }: KeyView): void {
+  const passing = passingProblem(problems);
+  if (passing === undefined) return;
+  const { code, message, hint = '', detail } = passing;
+  throw new Failure(code, message, {
+    hint: `${hint} Where it is gone for good, leave it out of the settings, then run the command again.`.trim(),
+    ...(detail !== undefined && { detail }),
+  });
 }
 
 function nothingSigns(): Failure {

@@ -5,7 +5,7 @@ import { type Clock, systemClock } from '../kernel/clock.ts';
 import { type Log, type LogFields, silentLog } from '../kernel/log.ts';
 import type { SigningKeyStore } from '../store/store.ts';
 import type { Algorithm } from './jwk.ts';
-import { onlyStore, type PemStore } from './key-store.ts';
+import type { KeyStore, KeyStores, PemStore } from './key-store.ts';
 import { openKeyfile } from './keyfile.ts';
 import { type KeyChange, type Keyring, openKeyring } from './keyring.ts';
 import type { Timing } from './lifecycle.ts';
@@ -53,6 +53,11 @@ export const TIMING: Timing = {
   rotationInterval: 7_776_000_000,
 };
 
+/** A single store, where there is no other to speak of. */
+export function onlyStore(home: KeyStore): KeyStores {
+  return { home, named: async (name) => (name === home.name ? home : undefined) };
+}
+
 /** An installation, for tests: a database, a state directory, a clock, and as many processes as are opened on them. */
 export class Installation<Store extends SigningKeyStore = MemoryKeyRows> implements AsyncDisposable {
   readonly clock = new ManualClock();
@@ -80,7 +85,12 @@ export class Installation<Store extends SigningKeyStore = MemoryKeyRows> impleme
 
   /** Starts a process. */
   async open(
-    parts: { algorithm?: Algorithm; installationIsNew?: boolean; mustSign?: boolean } = {},
+    parts: {
+      algorithm?: Algorithm;
+      installationIsNew?: boolean;
+      mustSign?: boolean;
+      keyStores?: KeyStores;
+    } = {},
   ): Promise<Keyring> {
     return openKeyring({
       store: this.store,

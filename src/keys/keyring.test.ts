@@ -5,14 +5,15 @@ import {
   type JSONWebKeySet,
   UnsecuredJWT,
 } from 'jose';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { Failure } from '../kernel/errors.ts';
 import type { Algorithm } from './jwk.ts';
 import { JwsSigner, localSignature } from './jws.ts';
 import { makeKeyPair } from './key-pair.ts';
-import { Installation, TIMING } from './keyring.test-kit.ts';
+import { Installation, onlyStore, TIMING } from './keyring.test-kit.ts';
 import type { Keyring } from './keyring.ts';
 import { VIEW_LIFETIME } from './lifecycle.ts';
+import { pemKeyStore } from './pem-key-store.ts';
 
 const stateOf = (ring: Keyring, kid: string) => ring.state().keys.find((key) => key.kid === kid)?.state;
 const kids = (ring: Keyring) => ring.jwks().keys.map((key) => key.kid);
@@ -230,6 +231,23 @@ describe('rotation', () => {
     expect((await sleeper.sign('at+jwt', {})).kid).toBe(kid);
   });
 
+  test('a process whose clock was set back meanwhile signs with the new key too', async () => {
+    await using installation = await Installation.make();
+    const [sleeper, worker] = [await installation.open(), await installation.open()];
+    const kid = await rotateFully(installation, worker);
+    installation.clock.advance(-3_600_000);
+    expect((await sleeper.sign('at+jwt', {})).kid).toBe(kid);
+  });
+
+  test('a process that slept while a key was dropped does not accept what it signed', async () => {
+    await using installation = await Installation.make();
+    const [sleeper, worker] = [await installation.open(), await installation.open()];
+    const { jwt, kid } = await sleeper.sign('at+jwt', {});
+    await worker.management.compromise(kid);
+    installation.clock.advance(VIEW_LIFETIME + 1);
+    expect(await sleeper.verify(jwt)).toBeUndefined();
+  });
+
   test('verifiers that cache as long as they may accept every token of two processes, over many rotations', async () => {
     await using installation = await Installation.make();
     const { clock } = installation;
@@ -297,6 +315,29 @@ describe('trouble while running', () => {
     expect(await ring.verify(jwt)).toBeDefined();
     installation.store.outage = undefined;
     await ring.sign('at+jwt', {});
+  });
+
+  test('a waiting key whose store does not answer holds up neither signing nor what is known of other keys', async () => {
+    await using installation = await Installation.make();
+    const former = await installation.open();
+    const { jwt, kid } = await former.sign('at+jwt', {});
+    const next = await rotateFully(installation, former);
+    const { kid: waiting } = await former.rotate();
+
+    const keyStore = pemKeyStore(await installation.keyfile());
+    let answers = true;
+    const signer: typeof keyStore.signer = (record) =>
+      record.kid === waiting && !answers ? new Promise(() => undefined) : keyStore.signer(record);
+    installation.store.rows.get(waiting)!.state = 'retired';
+    const ring = await installation.open({ keyStores: onlyStore({ ...keyStore, signer }) });
+    installation.store.rows.get(waiting)!.state = 'pending';
+    answers = false;
+
+    await former.management.compromise(kid);
+    void ring.tick();
+    await vi.waitFor(async () => expect(await ring.verify(jwt)).toBeUndefined());
+    expect((await ring.sign('at+jwt', {})).kid).toBe(next);
+    expect(ring.state().problems).toEqual([]);
   });
 
   test('a key that another machine activates, but whose private half is not here, is named and never replaced', async () => {

@@ -13,7 +13,7 @@ import { type KeyDesk, type StrayKey, strayKeys } from './desk.ts';
 import { addFirstKey } from './first-key.ts';
 import type { Algorithm, PublicJwk } from './jwk.ts';
 import { type JsonObject, parseJws, verifySignature } from './jws.ts';
-import { EMPTY_VIEW, type KeyView, makeView, type RingKey } from './key-view.ts';
+import { EMPTY_VIEW, type KeyView, knownView, type RingKey, withSigners } from './key-view.ts';
 import { isPublished, type Timing, VIEW_LIFETIME, wasEverTrusted } from './lifecycle.ts';
 import { lostKeys } from './lost-keys.ts';
 import { type KeyManagement, manage } from './management.ts';
@@ -147,7 +147,7 @@ class DatabaseKeyring implements Keyring {
 
   async sign(typ: string, claims: Claims): Promise<{ jwt: string; kid: string }> {
     // A process that has slept must not sign with a key that others have meanwhile let retire.
-    if (this.#now() - this.#view.readAt > VIEW_LIFETIME) await this.#refresh();
+    if (this.#isStale()) await this.#refresh();
     const signer = this.#view.signer;
     if (signer === undefined) throw this.#cannotSign();
     const settled = typeof claims === 'function' ? claims(signer.algorithm) : claims;
@@ -157,6 +157,8 @@ class DatabaseKeyring implements Keyring {
   async verify(jwt: string, typ?: string, { past = false } = {}): Promise<JsonObject | undefined> {
     const jws = parseJws(jwt);
     if (jws === undefined || (typ !== undefined && jws.header.typ !== typ)) return undefined;
+    // Nor accept one that others have dropped. Without a database the last that was known has to do.
+    if (this.#isStale()) await this.#refresh().catch(() => undefined);
     const key = this.#view.keys.get(jws.header.kid);
     if (key === undefined) return undefined;
     if (!(past ? wasEverTrusted(key.record) : isPublished(key.record, this.#now()))) return undefined;
@@ -231,10 +233,19 @@ class DatabaseKeyring implements Keyring {
   async #read(): Promise<void> {
     const { store, keyStores } = this.#parts;
     const readAt = this.#now();
-    const view = await makeView(await store.list({}), keyStores, this.#view, readAt);
+    const known = knownView(await store.list({}), this.#view, readAt);
+    if (this.#closed) return;
+    // A key store that does not answer keeps nobody from learning what has become of the other keys.
+    if (known.signer !== undefined) this.#view = known;
+    const view = await withSigners(known, keyStores);
     if (this.#closed) return;
     this.#view = view;
     this.#reportOnce(view.problems);
+  }
+
+  /** Also after a clock was set back. */
+  #isStale(): boolean {
+    return Math.abs(this.#now() - this.#view.readAt) > VIEW_LIFETIME;
   }
 
   /** Logs trouble when it appears, not at each tick that it lasts. */

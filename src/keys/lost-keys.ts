@@ -1,14 +1,14 @@
 import { Failure } from '../kernel/errors.ts';
 import type { StrayKey } from './desk.ts';
+import { passingProblem } from './key-view.ts';
 import { importCommand } from './recovery.ts';
 
 /** Every key that cannot be used, in one failure, with each way back. */
 export function lostKeys(problems: readonly Failure[], stray: readonly StrayKey[]): Failure {
   const [first] = problems;
   if (first === undefined) return new Failure('unavailable', 'The signing keys have not been read yet.');
-  // What only does not answer now is not lost.
-  const unavailable = problems.find(({ code }) => code !== 'configuration');
-  if (unavailable !== undefined) return unavailable;
+  const passing = passingProblem(problems);
+  if (passing !== undefined) return passing;
   const message =
     problems.length === 1
       ? first.message

@@ -40,7 +40,7 @@ export function aesMasterKey(text: string, source: string, random: Random): Mast
   return aesMasterKeyOf(readSecret(text.trim(), source), source, random);
 }
 
-export function aesMasterKeyOf(secret: Buffer, source: string, random: Random): MasterKey {
+function aesMasterKeyOf(secret: Buffer, source: string, random: Random): MasterKey {
   const wrapping = derive(secret, 'authserver data key wrapping', LENGTH);
   const id = masterKeyId(secret);
   const contextOf = (keyId: string) => JSON.stringify(['data key', keyId, id]);

@@ -14,6 +14,13 @@ export interface MoveParts {
   readonly keys: Pick<SigningKeyStore, 'list'>;
   readonly privateKeys: Pick<PrivateKeyStore, 'relocate'>;
   readonly keyStores: Pick<KeyStores, 'named'>;
+  /** Told of each key as soon as it is moved: a run may be cut off. */
+  readonly onMoved?: (move: MovedKey) => Promise<void>;
+}
+
+export interface MovedKey {
+  readonly kid: string;
+  readonly from: string;
 }
 
 export interface MoveProgress {
@@ -23,7 +30,7 @@ export interface MoveProgress {
 
 export interface MoveReport {
   readonly to: string;
-  readonly moved: readonly { readonly kid: string; readonly from: string }[];
+  readonly moved: readonly MovedKey[];
   /** Keys that were there already. */
   readonly kept: number;
   /** Keys that sign no more and whose private half is nowhere; their rows were left alone. */
@@ -49,13 +56,16 @@ export async function moveKeys(
   // Whatever cannot be done at all is said before anything is.
   for (const name of new Set(due.map(({ key_store }) => key_store))) await openMovable(parts, name);
   const target = await openMovable(parts, to);
-  const moved: { kid: string; from: string }[] = [];
+  const moved: MovedKey[] = [];
   const missing: string[] = [];
   for (const [index, row] of due.entries()) {
     if (watch.signal.aborted) throw stopped();
     const from = await openMovable(parts, row.key_store);
-    if (await moveOne(parts, row, from, target)) moved.push({ kid: row.kid, from: from.name });
-    else missing.push(row.kid);
+    if (await moveOne(parts, row, from, target)) {
+      const move = { kid: row.kid, from: from.name };
+      moved.push(move);
+      await parts.onMoved?.(move);
+    } else missing.push(row.kid);
     watch.progress({ done: index + 1, total: due.length });
   }
   const cleared = await clearCopies(parts, target);

@@ -11,7 +11,10 @@ export function pemKeyStore(pems: PemStore): KeyStore {
     name: pems.name,
     locate: (kid) => pems.locate(kid),
     list: () => pems.list(),
-    remove: (kid) => pems.remove(kid),
+    async remove(kid) {
+      await pems.remove(kid);
+      return 'removed';
+    },
     exposure: async (kid) => pems.exposure?.(kid),
     async create(algorithm) {
       const pair = await makeKeyPair(algorithm);
@@ -39,7 +42,7 @@ export function pemKeyStore(pems: PemStore): KeyStore {
  * Both halves of a key of the database.
  * Failures: `configuration` when its private half is missing, unreadable or another key's; named, with the next step.
  */
-export async function loadPair(record: SigningKeyRecord, pems: PemStore): Promise<KeyPair> {
+async function loadPair(record: SigningKeyRecord, pems: PemStore): Promise<KeyPair> {
   const { kid, algorithm } = record;
   const place = pems.locate(kid);
   const unusable = (what: string) => unusablePrivateHalf(record, what, pems.remedy(kid));
@@ -47,7 +50,8 @@ export async function loadPair(record: SigningKeyRecord, pems: PemStore): Promis
   if (pem === undefined) throw unusable(`is missing: there is no ${place}`);
   if (pem.trim() === '') throw unusable(`is empty: ${place} holds nothing`);
   const pair = readKeyPair(pem);
-  if (pair === undefined) throw unusable(`cannot be read: ${place} holds no private key in PEM`);
+  if (pair === undefined)
+    throw unusable(`cannot be read: ${place} holds no private key in PEM, or a damaged one`);
   const known = thumbprint(JSON.parse(record.public_jwk_json));
   if (pair.algorithm !== algorithm || thumbprint(pair.jwk) !== known) {
     throw unusable(`is not the one in ${place}, which holds key ${pair.kid}`);

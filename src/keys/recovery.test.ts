@@ -1,8 +1,10 @@
 import { rm } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
+import { Failure } from '../kernel/errors.ts';
 import { makeKeyPair, writePem } from './key-pair.ts';
-import { Installation, TIMING } from './keyring.test-kit.ts';
+import { Installation, onlyStore, TIMING } from './keyring.test-kit.ts';
 import { retiresAt } from './lifecycle.ts';
+import { pemKeyStore } from './pem-key-store.ts';
 
 /** An installation whose signing key is lost, and a token of it. */
 async function lost() {
@@ -63,6 +65,23 @@ describe('recovery with a new key', () => {
     const ring = await installation.open();
     await expect(ring.management.recover()).rejects.toMatchObject({ code: 'refused' });
     expect(await (await installation.keyfile()).list()).toHaveLength(1);
+  });
+
+  test('is refused while the key store only does not answer, and so is a key that would sign at once', async () => {
+    await using installation = await Installation.make();
+    const { kid } = await (await installation.open()).sign('at+jwt', {});
+    installation.store.issuances.push({ kid, expires_at: 0, revoked: false });
+    const keyStore = pemKeyStore(await installation.keyfile());
+    const signer = () => Promise.reject(new Failure('unavailable', 'The key store does not answer.'));
+    const keyStores = onlyStore({ ...keyStore, signer });
+    const ring = await installation.open({ mustSign: false, keyStores });
+    await expect(ring.management.recover()).rejects.toMatchObject({ code: 'unavailable' });
+    const key = writePem(await makeKeyPair('ES256'));
+    await expect(ring.management.import({ key, activeNow: true })).rejects.toMatchObject({
+      code: 'unavailable',
+    });
+    expect([...installation.store.rows.keys()]).toEqual([kid]);
+    expect(await keyStore.list()).toEqual([kid]);
   });
 
   test('is refused while private keys lie there that may be the lost one, and names them', async () => {

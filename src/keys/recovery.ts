@@ -2,6 +2,7 @@
 import { Failure } from '../kernel/errors.ts';
 import type { SigningKeyRecord } from '../store/records.ts';
 import { type KeyDesk, records, replaceActive, type Succession, strayKeys, untilSettled } from './desk.ts';
+import { refuseUnanswered } from './key-view.ts';
 
 export interface RecoveryReport {
   /** The key that signs now. */
@@ -18,7 +19,7 @@ export interface RecoveryReport {
 
 /**
  * Makes a key that signs at once. Failures: `refused` while a key can sign, or while private halves lie here that the
- * database does not know; `conflict`.
+ * database does not know; `unavailable` while a key store does not answer; `conflict`.
  */
 export async function recover(desk: KeyDesk): Promise<RecoveryReport> {
   await desk.refresh();
@@ -47,6 +48,7 @@ async function refuseNeedless(desk: KeyDesk): Promise<void> {
       hint: 'For another key use authserver keys rotate. A waiting key that is lost is withdrawn by authserver keys retire.',
     });
   }
+  refuseUnanswered(desk.view());
   const stray = await strayKeys(desk);
   if (stray.length === 0) return;
   const places = stray.map(({ place }) => place);

@@ -164,6 +164,22 @@ describe('a database without keys', () => {
     expect(installation.changes).toHaveLength(1);
   });
 
+  test('keeps a key file that it has found when a server elsewhere was first', async () => {
+    await using installation = await Installation.make();
+    const pair = await makeKeyPair('ES256');
+    const keyfile = await installation.keyfile();
+    await keyfile.save(pair.kid, writePem(pair));
+    const { store } = installation;
+    const { addFirst } = store;
+    store.addFirst = async (input) => {
+      const elsewhere = await makeKeyPair('ES256');
+      await addFirst.call(store, { key: { ...input.key, kid: elsewhere.kid } });
+      return addFirst.call(store, input);
+    };
+    await installation.open({ mustSign: false });
+    expect(await keyfile.list()).toEqual([pair.kid]);
+  });
+
   test('does not take over a file that is not the key of its name', async () => {
     await using installation = await Installation.make();
     const [one, two] = [await makeKeyPair('ES256'), await makeKeyPair('ES256')];

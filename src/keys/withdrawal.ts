@@ -72,7 +72,7 @@ export interface CompromiseReport {
   readonly id_tokens_until: number | null;
   /** How long, ms, verifiers that have cached the JWK set may refuse what the successor signs, and accept what the dropped key signs. */
   readonly jwks_max_age: number;
-  /** What became of the private half: `removed`, or why it could not be. */
+  /** What became of the private half: `removed`, or what is left to do. */
   readonly private_half: string;
 }
 

@@ -67,6 +67,9 @@ describeEngines('the signing keys in the admin API', (engine) => {
       const refused = await admin.callOverTcp('POST', `/admin/keys/${path}`, body, authorization);
       expect(refused.status).toBe(403);
     }
+    const lost = { master_key_id: 'aes_0' };
+    const abandoned = await admin.callOverTcp('POST', '/admin/keys/abandon', lost, authorization);
+    expect(JSON.stringify(abandoned.body)).toContain('"code":"forbidden"');
     const exported = await post(`${signing}/export`);
     expect(exported.body).toMatchObject({ kid: signing, pem: expect.stringContaining('PRIVATE KEY') });
     expect(await last()).toMatchObject({ action: 'key.exported', detail: { kid: signing } });

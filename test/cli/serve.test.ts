@@ -1,6 +1,6 @@
 // A server from outside: first and second start, readiness, signals, the lock, the socket, what happens when parts are missing.
 
-import { access, mkdir, readdir, readFile, rename, stat } from 'node:fs/promises';
+import { access, mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -216,6 +216,15 @@ it.skipIf(!sqlite)(
     const outside = (await readFile(path.join(dir, 'admin.sock.path'), 'utf8')).trim();
     await server.stop();
     await expect(access(path.dirname(outside))).rejects.toThrow('ENOENT');
+
+    // Whatever that file says, nothing but a socket is removed.
+    const precious = path.join(dir, 'precious');
+    await mkdir(precious);
+    await writeFile(path.join(precious, 'admin.sock'), 'not a socket');
+    await writeFile(path.join(dir, 'admin.sock.path'), path.join(precious, 'admin.sock'));
+    await server.start();
+    await server.stop();
+    expect(await readdir(precious)).toEqual(['admin.sock']);
   },
 );
 

@@ -5,7 +5,12 @@ import { readdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { createLocalJWKSet, decodeProtectedHeader, type JSONWebKeySet, jwtVerify } from 'jose';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { movePrivateKeys, reencryptKeys } from '../../src/admin/keys-custody.ts';
+import {
+  abandonMasterKey,
+  movePrivateKeys,
+  reencryptKeys,
+  shareMasterKey,
+} from '../../src/admin/keys-custody.ts';
 import type { Rooms } from '../../src/app/compose.ts';
 import { loadConfig } from '../../src/app/config.ts';
 import { asFailure } from '../../src/kernel/errors.ts';
@@ -77,6 +82,39 @@ describeEngines('keys in service', (engine) => {
     expect(events.filter(({ action }) => action === 'key.moved')).toHaveLength(3);
   });
 
+  test('a second move is refused while one is under way: in opposite directions they would lose the key', async () => {
+    const rooms = await serve({ ...sealedBy(A), SIGNING_KEY_STORE: 'keyfile' });
+    const { kid } = await rooms.keyring.sign('at+jwt', {});
+    const back = () => movePrivateKeys(rooms, { to: 'keyfile' }, quiet, OPERATOR);
+    const pems = (await rooms.custody.named('keyfile'))!.pems!;
+    const remove = pems.remove.bind(pems);
+    let second: unknown;
+    pems.remove = async (each) => {
+      // The row says `database` by now, and the file is still to be removed.
+      second = await back().catch((error: unknown) => error);
+      await remove(each);
+    };
+    await movePrivateKeys(rooms, { to: 'database' }, quiet, OPERATOR);
+    pems.remove = remove;
+    expect(second).toMatchObject({ code: 'conflict' });
+    expect((await (await serve(sealedBy(A))).keyring.sign('at+jwt', {})).kid).toBe(kid);
+    expect(await back()).toMatchObject({ moved: [{ kid }] });
+  });
+
+  test('a move that is stopped has told of each key that it has moved', async () => {
+    const rooms = await serve({ ...sealedBy(A), SIGNING_KEY_STORE: 'keyfile' });
+    await rooms.keyring.rotate();
+    const stop = new AbortController();
+    const watch = { progress: () => stop.abort(), signal: stop.signal };
+    const stopped = movePrivateKeys(rooms, { to: 'database' }, watch, OPERATOR);
+    await expect(stopped).rejects.toMatchObject({ code: 'interrupted' });
+    const events = await deployment.store.audit.list({ after: 0, limit: 100 });
+    const told = events.filter(({ action }) => action === 'key.moved');
+    const rows = (await deployment.store.keys.list({})).filter(({ key_store }) => key_store === 'database');
+    expect(told.map(({ detail_json }) => JSON.parse(detail_json).kid)).toEqual(rows.map(({ kid }) => kid));
+    expect(rows).toHaveLength(1);
+  });
+
   test('a copy that a killed move has left is named by the check of keys, and the next move removes it', async () => {
     const rooms = await serve({ ...sealedBy(A), SIGNING_KEY_STORE: 'keyfile' });
     const { kid } = await rooms.keyring.sign('at+jwt', {});
@@ -93,6 +131,33 @@ describeEngines('keys in service', (engine) => {
     const report = await movePrivateKeys(rooms, { to: 'keyfile' }, quiet, OPERATOR);
     expect(report).toMatchObject({ moved: [], cleared: [{ kid }] });
     expect((await rooms.keyring.management.verify()).ok).toBe(true);
+  });
+
+  test('no shares are made of a master key that does not open the database yet', async () => {
+    await serve({ ...sealedBy(A), SIGNING_KEY_STORE: 'database' });
+    const rooms = await serve({ ...sealedBy(B, A), SIGNING_KEY_STORE: 'database' });
+    const share = () => shareMasterKey(rooms, { threshold: 2, shares: 3 }, quiet, OPERATOR);
+    await expect(share()).rejects.toMatchObject({
+      code: 'refused',
+      message: expect.stringContaining(idOf(A)),
+      hint: expect.stringContaining('keys reencrypt'),
+    });
+    await reencryptKeys(rooms, { data_keys: false }, quiet, OPERATOR);
+    expect(await share()).toMatchObject({ master_key_id: idOf(B) });
+  });
+
+  test('nothing that is sealed is given up while a master key of the settings cannot be read', async () => {
+    const rooms = await serve({ ...sealedBy(A), SIGNING_KEY_STORE: 'database' });
+    const custody = await deployment.process({
+      DATA_ENCRYPTION_DRIVER: 'aes_master',
+      DATA_ENCRYPTION_KEY_FILE: path.join(deployment.stateDir, 'not-mounted-yet'),
+    });
+    const abandoned = abandonMasterKey({ ...rooms, custody }, { master_key_id: idOf(A) }, quiet, OPERATOR);
+    await expect(abandoned).rejects.toMatchObject({
+      code: 'configuration',
+      message: expect.stringContaining('not-mounted-yet'),
+    });
+    expect(await deployment.store.dataKeys.list({})).toHaveLength(1);
   });
 
   test('a master key is replaced in three steps, while servers of the step before go on', async () => {

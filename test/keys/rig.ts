@@ -11,9 +11,9 @@ import { DataKeys } from '../../src/keys/data-keys.ts';
 import { databaseStore } from '../../src/keys/database-store.ts';
 import { envStore } from '../../src/keys/env-store.ts';
 import { makeKeyPair, writePem } from '../../src/keys/key-pair.ts';
-import { type KeyStore, onlyStore } from '../../src/keys/key-store.ts';
+import type { KeyStore } from '../../src/keys/key-store.ts';
 import { type Disk, openKeyfile } from '../../src/keys/keyfile.ts';
-import { ManualClock } from '../../src/keys/keyring.test-kit.ts';
+import { ManualClock, onlyStore } from '../../src/keys/keyring.test-kit.ts';
 import { type KeyChange, type Keyring, openKeyring } from '../../src/keys/keyring.ts';
 import type { Timing } from '../../src/keys/lifecycle.ts';
 import { aesMasterKey, masterKeys } from '../../src/keys/master-key.ts';
@@ -91,7 +91,6 @@ export const PRIVATE_HALVES: readonly PrivateHalves[] = [
         client: fuse ? fusedVault(fuse, client) : client,
         key,
         rows: keys,
-        log: silentLog,
       });
     },
   },

@@ -1,5 +1,8 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { asFailure } from '../../src/kernel/errors.ts';
+import { makeIds } from '../../src/kernel/ids.ts';
+import { systemRandom } from '../../src/kernel/random.ts';
+import { DataKeys } from '../../src/keys/data-keys.ts';
 import { makeKeyPair, writePem } from '../../src/keys/key-pair.ts';
 import type { PemStore } from '../../src/keys/key-store.ts';
 import { masterKeyId } from '../../src/keys/master-key.ts';
@@ -160,6 +163,21 @@ describeEngines('private keys sealed in the database', (engine) => {
       expect(row).toMatchObject({ data_key_id: now!.id, sealed: expect.stringContaining(now!.id) });
     }
     for (const kid of kids) expect(await (await pems(sealedBy(B))).load(kid)).toContain('PRIVATE KEY');
+  });
+
+  test('a new data key is the newest one, though the clock was set back since the one before was made', async () => {
+    const [kid = ''] = await fill(sealedBy(A), 1);
+    const [before] = await deployment.store.dataKeys.list({});
+    const { masters } = await (await deployment.process(sealedBy(A))).dataKeys();
+    const clock = { now: () => before!.created_at - 60_000 };
+    const store = deployment.store.dataKeys;
+    const ids = makeIds(clock, systemRandom);
+    const dataKeys = new DataKeys({ store, masters, clock, ids, random: systemRandom });
+    const tables = [sealedPrivateKeys(deployment.store.privateKeys)];
+    const report = await reencrypt({ store, dataKeys, tables }, { newDataKey: true }, quiet);
+    expect(report).toMatchObject({ data_keys: { made: 1, removed: 1 }, rows: { total: 1, resealed: 1 } });
+    expect((await store.list({})).map(({ id }) => id)).not.toContain(before!.id);
+    expect(await (await pems(sealedBy(A))).load(kid)).toContain('PRIVATE KEY');
   });
 
   test('a row that does not open is named, and then no key may be removed', async () => {

@@ -8,6 +8,7 @@ import type { VaultToken } from './token.ts';
 import {
   connectionFailure,
   errorsOf,
+  isOfVault,
   isSealed,
   sealed,
   type Transport,
@@ -42,7 +43,7 @@ export class VaultClient {
   }
 
   /**
-   * Calls a path below /v1/. Answers 404 as such.
+   * Calls a path below /v1/. The answer is 404 where there is nothing of that name, and below 300 otherwise.
    * @param path its segments encoded
    * Failures: `configuration` when it is denied or makes no sense there, `unavailable` when there is no answer in time, or
    * it is sealed
@@ -75,7 +76,7 @@ export class VaultClient {
         await sleep(pause);
       } else if (answer.status === 403 && !signedInAnew && (await this.#token.renew(token, signal))) {
         signedInAnew = true;
-      } else if (answer.status < 400 || answer.status === 404) {
+      } else if (answer.status < 400 || isNothing(answer)) {
         return answer;
       } else {
         throw refused(this.#connection, method, path, answer);
@@ -94,8 +95,9 @@ export class VaultClient {
     try {
       const answer = await this.#transport(method, path, { 'x-vault-token': token }, body, signal);
       if (isSealed(answer)) throw sealed(this.#connection);
-      if (!isPassing(answer)) return answer;
-      return this.#unavailable(`answers ${answer.status} to ${method} ${path}`, errorsOf(answer));
+      const said = `answers ${answer.status} to ${method} ${path}`;
+      if (!isOfVault(answer)) return this.#unavailable(`${said}, and not as Vault does`);
+      return isPassing(answer) ? this.#unavailable(said, errorsOf(answer)) : answer;
     } catch (error) {
       if (error instanceof Failure) throw error;
       return connectionFailure(this.#connection, error);
@@ -110,6 +112,11 @@ export class VaultClient {
 /** Vault has no better status than 500 for a version that it does not sign with (any more). */
 function isPassing(answer: VaultAnswer): boolean {
   return PASSING.has(answer.status) && !/requested version/.test(errorsOf(answer));
+}
+
+/** What is asked for is not there. Where not even the engine is, Vault says so. */
+function isNothing(answer: VaultAnswer): boolean {
+  return answer.status === 404 && errorsOf(answer) === '';
 }
 
 function refused(

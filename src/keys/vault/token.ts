@@ -4,6 +4,7 @@ import type { Log } from '../../kernel/log.ts';
 import {
   connectionFailure,
   errorsOf,
+  isOfVault,
   isSealed,
   sealed,
   type Transport,
@@ -118,7 +119,9 @@ class LeasedToken implements VaultToken {
     // Another call may have signed in already.
     if (this.#lease?.token === refused) {
       if (!this.#lease.signsInAgain) return false;
-      this.#lease = undefined;
+      // Where the token is good and only the path is denied, a sign-in would spend a secret id for nothing.
+      if ((await this.#askAboutSelf(refused, signal))?.status === 200) return false;
+      if (this.#lease?.token === refused) this.#lease = undefined;
     }
     return (await this.current(signal)) !== refused;
   }
@@ -133,7 +136,9 @@ class LeasedToken implements VaultToken {
   #signIn(signal: AbortSignal): Promise<Lease> {
     this.#obtaining ??= this.#obtain(signal)
       .then(async (lease) => {
-        this.#keep(lease.signsInAgain ? lease : { ...lease, ...(await this.#lookUp(lease, signal)) });
+        const known = lease.signsInAgain ? lease : { ...lease, ...(await this.#lookUp(lease, signal)) };
+        this.#keep(known);
+        if (!known.signsInAgain && known.lease && known.renewable !== true) this.#warnOfEnd();
         return lease;
       })
       .finally(() => {
@@ -166,13 +171,22 @@ class LeasedToken implements VaultToken {
       const renewed = former.renewable === true ? await this.#renewSelf(former, signal) : undefined;
       // A lease that has come to its longest is renewed by less and less.
       const enough = renewed !== undefined && (renewed.lease ?? 0) * 2 >= (former.lease ?? 0);
-      if (enough || !former.signsInAgain) this.#keep(renewed ?? { ...former, renewable: false });
-      else await this.#signIn(signal);
+      if (enough) this.#keep(renewed);
+      else if (former.signsInAgain) await this.#signIn(signal);
+      else this.#warnOfEnd();
     } catch (error) {
       const { message, hint } = asFailure(error);
       this.#parts.log.warn({ hint }, `could not renew the token of Vault, and will try again: ${message}`);
       this.#wake(Math.max(left / 2, LEAST_TIMER), left / 2);
     }
+  }
+
+  /** A token of the settings cannot be replaced here. */
+  #warnOfEnd(): void {
+    this.#parts.log.warn(
+      { vault: this.#parts.connection.address },
+      'the token of Vault in the settings runs out and cannot be renewed any further: set another one, or use AppRole or token_file',
+    );
   }
 
   async #renewSelf(former: Lease, signal: AbortSignal): Promise<Lease | undefined> {
@@ -189,14 +203,16 @@ class LeasedToken implements VaultToken {
 
   /** A token of the settings may run out too; one that may not even ask about itself is left alone. */
   async #lookUp({ token }: Lease, signal: AbortSignal): Promise<Partial<Lease>> {
-    const { transport } = this.#parts;
-    const headers = { 'x-vault-token': token };
-    const answer = await transport('GET', 'auth/token/lookup-self', headers, undefined, signal).catch(
-      () => undefined,
-    );
+    const answer = await this.#askAboutSelf(token, signal);
     if (answer?.status !== 200) return {};
     const { data } = (answer.body ?? {}) as { data?: { ttl?: unknown; renewable?: unknown } };
     return typeof data?.ttl === 'number' ? { lease: data.ttl, renewable: data.renewable === true } : {};
+  }
+
+  async #askAboutSelf(token: string, signal: AbortSignal): Promise<VaultAnswer | undefined> {
+    const headers = { 'x-vault-token': token };
+    const path = 'auth/token/lookup-self';
+    return this.#parts.transport('GET', path, headers, undefined, signal).catch(() => undefined);
   }
 }
 
@@ -211,7 +227,7 @@ async function signIn(
     throw connectionFailure(connection, error);
   });
   if (isSealed(answer)) throw sealed(connection);
-  if (answer.status === 429 || answer.status >= 500) {
+  if (answer.status === 429 || answer.status >= 500 || !isOfVault(answer)) {
     throw unavailable(connection, `answers ${answer.status} to a sign-in by AppRole`, errorsOf(answer));
   }
   const token = tokenOf(answer);

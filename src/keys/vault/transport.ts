@@ -22,7 +22,7 @@ export interface VaultTls {
 
 export type VaultMethod = 'GET' | 'POST';
 
-/** An answer that was understood: its status is below 400, or 404, or it is in `tolerated`. */
+/** What came back, whoever said it. */
 export interface VaultAnswer {
   readonly status: number;
   readonly body: unknown;
@@ -104,6 +104,12 @@ export function unavailable(
     hint: 'See whether it runs and can be reached from here: `bao status` (or `vault status`) with the same address.',
     ...(detail !== undefined && { detail }),
   });
+}
+
+/** Whether Vault can have said it: JSON, or nothing with 204. Redirects, pages and a proxy's 404 are of somebody on the way. */
+export function isOfVault({ status, body }: VaultAnswer): boolean {
+  if (status >= 300 && status < 400) return false;
+  return status === 204 || (typeof body === 'object' && body !== null);
 }
 
 export function isSealed({ status, body }: VaultAnswer): boolean {

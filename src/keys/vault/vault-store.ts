@@ -4,7 +4,6 @@
  */
 import { createPublicKey } from 'node:crypto';
 import { asFailure, Failure } from '../../kernel/errors.ts';
-import type { Log } from '../../kernel/log.ts';
 import type { SigningKeyRecord } from '../../store/records.ts';
 import type { SigningKeyStore } from '../../store/store.ts';
 import type { Algorithm } from '../jwk.ts';
@@ -27,10 +26,9 @@ export interface VaultStoreParts {
   readonly key: TransitKey;
   /** The signing keys of the database. */
   readonly rows: Pick<SigningKeyStore, 'list'>;
-  readonly log: Log;
 }
 
-export const VAULT_STORE = 'vault_transit';
+const VAULT_STORE = 'vault_transit';
 const ALGORITHMS = Object.keys(TYPES) as Algorithm[];
 
 export class VaultStore implements KeyStore {
@@ -83,12 +81,12 @@ export class VaultStore implements KeyStore {
 
   /**
    * A single version cannot be deleted. Vault is told to sign with none below the oldest one that we still sign with; while
-   * an older one does, this one stays able to sign, which is logged.
+   * an older one does, this one stays able to sign, which is said.
    */
-  async remove(kid: string): Promise<void> {
-    const { client, rows, log } = this.#parts;
+  async remove(kid: string): Promise<string> {
+    const { client, rows } = this.#parts;
     const gone = await this.#find(kid);
-    if (gone === undefined) return;
+    if (gone === undefined) return 'removed';
     const signing = new Set(
       (await rows.list({})).flatMap((row) =>
         row.kid !== kid && (row.state === 'active' || row.state === 'pending') ? [row.kid] : [],
@@ -97,15 +95,14 @@ export class VaultStore implements KeyStore {
     const state = await readTransitKey(client, gone.key);
     const oldest = state?.versions.find((version) => signing.has(version.kid))?.version;
     if (state === undefined || oldest === undefined || oldest < gone.version) {
-      const place = `${gone.key.mount}/keys/${gone.key.name}`;
-      log.warn(
-        { kid, place, version: gone.version },
-        'Vault can still sign with this version, because no newer one signs alone; a later rotation ends that, or delete the transit key',
+      return (
+        `out of use, but Vault can still sign with it: version ${gone.version} of ${gone.key.mount}/keys/${gone.key.name}; ` +
+        'a later rotation there ends that, or delete the transit key where nothing else is signed with it'
       );
-      return;
     }
-    if (state.minimum >= oldest) return;
-    await client.call('POST', pathOf(gone.key, 'keys', 'config'), { min_encryption_version: oldest });
+    if (state.minimum < oldest)
+      await client.call('POST', pathOf(gone.key, 'keys', 'config'), { min_encryption_version: oldest });
+    return `out of use, and Vault signs with it no more: ${this.locate(kid)}`;
   }
 
   /** A key that cannot sign is found at the start, and not by the first user. */

@@ -6,7 +6,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { asFailure, type Failure } from '../../../src/kernel/errors.ts';
+import { MemoryLog } from '../../../src/keys/keyring.test-kit.ts';
 import { vaultMasterKey } from '../../../src/keys/vault/master-key.ts';
+import { openVault } from '../../../src/keys/vault/open.ts';
 import type { VaultAuth } from '../../../src/keys/vault/token.ts';
 import { FakeVault } from './fake-vault.ts';
 import { describeVaultPromises, openClient, openVaultStore, rowOf } from './promises.ts';
@@ -82,11 +84,11 @@ describe('Vault by its documented API', () => {
       halves.push(half);
       rows.rows.set(half.kid, rowOf(half, n === 0 ? 'active' : 'retired'));
     }
-    await store.remove(halves[1]!.kid);
+    expect(await store.remove(halves[1]!.kid)).toMatch(/Vault can still sign with it/);
     expect(vault.keys.get('authserver-signing')?.minEncryption).toBe(0);
     rows.rows.set(halves[0]!.kid, rowOf(halves[0]!, 'retired'));
     rows.rows.set(halves[2]!.kid, rowOf(halves[2]!, 'active'));
-    await store.remove(halves[1]!.kid);
+    expect(await store.remove(halves[1]!.kid)).toMatch(/Vault signs with it no more/);
     expect(vault.keys.get('authserver-signing')?.minEncryption).toBe(3);
   });
 });
@@ -132,6 +134,43 @@ describe('what goes wrong is named with the next step', () => {
     expect(failure).toMatchObject({
       code: 'configuration',
       hint: expect.stringContaining('encryption key not found'),
+    });
+    client.close();
+  });
+});
+
+describe('an answer that is not of Vault', () => {
+  test.each([
+    ['a standby that points elsewhere', { status: 307 }],
+    ['the page of a proxy', { status: 200, text: '<html>Welcome</html>' }],
+    ['an ingress without a backend', { status: 404, text: 'default backend - 404' }],
+  ])('%s: no key is thought lost, and none is made', async (_, answer) => {
+    const auth: VaultAuth = {
+      by: 'approle',
+      mount: 'approle',
+      role_id: 'role-1',
+      secret: { text: 'secret-1' },
+    };
+    for (const by of [ROOT, auth]) {
+      using opened = openVaultStore(place());
+      const half =
+        (await opened.store.inspect((await opened.store.list())[0] ?? '')) ??
+        (await opened.store.create('ES256'));
+      using troubled = openVaultStore({ ...place(by), timeout: 150 });
+      vault.trouble.push(...Array(200).fill(answer));
+      expect(await failureOf(troubled.store.signer(rowOf(half)))).toMatchObject({ code: 'unavailable' });
+      expect(await failureOf(troubled.store.create('ES256'))).toMatchObject({ code: 'unavailable' });
+      vault.trouble.length = 0;
+      expect(vault.keys.get('authserver-signing')?.versions).toHaveLength(1);
+    }
+  });
+
+  test('nothing is mounted there: Vault says so, and that is passed on', async () => {
+    const client = openClient(place());
+    const failure = await failureOf(client.call('GET', 'elsewhere/keys/authserver-signing'));
+    expect(failure).toMatchObject({
+      code: 'configuration',
+      hint: expect.stringContaining('no handler for route'),
     });
     client.close();
   });
@@ -258,6 +297,30 @@ describe('tokens', () => {
     await sleep(1300);
     expect(await opened.store.list()).toEqual([]);
     expect(vault.count(/renew-self$/)).toBeGreaterThan(0);
+  });
+
+  test('a path that the policy lacks costs no sign-in: a secret id may be good for a few only', async () => {
+    vault.rolePolicies = ['reader'];
+    vault.makeKey('authserver-signing', 'ecdsa-p256');
+    using opened = openVaultStore(place(approle({ text: 'secret-1' })));
+    expect(await opened.store.list()).toHaveLength(1);
+    vault.secretIds.clear();
+    expect(await opened.store.list()).toHaveLength(1);
+    expect(vault.count(/login$/)).toBe(1);
+  });
+
+  test('a token of the settings that can be renewed no further is told of before it runs out', async () => {
+    vault.addToken('short', { ttl: 1, longest: 2 });
+    const log = new MemoryLog();
+    const connection = { address: vault.address, namespace: undefined, timeout: 2000, tls: undefined };
+    const client = openVault(connection, { by: 'token', token: 'short' }, log);
+    await client.call('GET', 'transit/keys/none');
+    await vi.waitFor(
+      () =>
+        expect(log.lines).toMatchObject([{ level: 'warn', message: expect.stringContaining('runs out') }]),
+      4000,
+    );
+    client.close();
   });
 
   test('a token that is refused for good is not asked with again and again', async () => {

@@ -24,6 +24,8 @@ import type { TlsOptions } from 'node:tls';
 interface Answer {
   readonly status: number;
   readonly body?: object;
+  /** What somebody on the way says, who is not Vault. */
+  readonly text?: string;
 }
 
 interface Token {
@@ -66,10 +68,11 @@ export class FakeVault {
   /** Lease of tokens made by AppRole, seconds; renewed up to `longestLease`. */
   lease = 3600;
   longestLease = 36_000;
+  rolePolicies: readonly string[] = ['signer'];
   namespace: string | undefined;
   sealed = false;
   /** What the next requests are answered instead, the first one first; `drop` cuts the connection. */
-  readonly trouble: (number | 'drop')[] = [];
+  readonly trouble: (number | 'drop' | Answer)[] = [];
   /** ms before each answer */
   delay = 0;
   /** Requests that are being answered, and the most there ever were at once. */
@@ -86,7 +89,7 @@ export class FakeVault {
       void this.#serve(request).then((found) => {
         if (found === undefined) return response.destroy();
         response.writeHead(found.status, { 'content-type': 'application/json' });
-        response.end(found.body === undefined ? '' : JSON.stringify(found.body));
+        response.end(found.text ?? (found.body && JSON.stringify(found.body)));
       });
     };
     this.#scheme = tls === undefined ? 'http' : 'https';
@@ -160,7 +163,8 @@ export class FakeVault {
       await sleep(this.delay);
       const trouble = this.trouble.shift();
       if (trouble === 'drop') return undefined;
-      if (trouble !== undefined) return errors(trouble, 'trouble');
+      if (typeof trouble === 'number') return errors(trouble, 'trouble');
+      if (trouble !== undefined) return trouble;
       if (this.sealed) return errors(503, 'Vault is sealed');
       if (this.namespace !== request.headers['x-vault-namespace'])
         return { status: 404, body: { errors: [] } };
@@ -180,7 +184,7 @@ export class FakeVault {
     }
     if (path === 'auth/token/renew-self' && method === 'POST') return this.#renew(token ?? '', bearer);
     const [mount, verb = '', name = '', ...rest] = path.split('/');
-    if (mount !== 'transit') return { status: 404, body: { errors: [] } };
+    if (mount !== 'transit') return errors(404, `no handler for route "${path}". route entry not found.`);
     if (!this.#allows(bearer, verb, name, rest))
       return errors(403, '1 error occurred:\n\t* permission denied\n\n');
     if (verb === 'keys') return this.#keys(method, name, rest[0], body);
@@ -206,8 +210,13 @@ export class FakeVault {
       return errors(400, 'invalid role or secret ID');
     }
     const id = `hvs.${randomBytes(12).toString('hex')}`;
-    this.addToken(id, { ttl: this.lease, longest: this.longestLease });
-    const auth = { client_token: id, lease_duration: this.lease, renewable: true, policies: ['signer'] };
+    this.addToken(id, { policies: this.rolePolicies, ttl: this.lease, longest: this.longestLease });
+    const auth = {
+      client_token: id,
+      lease_duration: this.lease,
+      renewable: true,
+      policies: this.rolePolicies,
+    };
     return { status: 200, body: { auth } };
   }
 

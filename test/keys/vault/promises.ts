@@ -34,7 +34,7 @@ export function openClient({ address, auth, namespace, timeout = 2000, tls }: Va
 export function openVaultStore(place: VaultPlace, name = 'authserver-signing') {
   const client = openClient(place);
   const rows = new MemoryKeyRows();
-  const store = new VaultStore({ client, key: { mount: 'transit', name }, rows, log: silentLog });
+  const store = new VaultStore({ client, key: { mount: 'transit', name }, rows });
   return { store, rows, client, [Symbol.dispose]: () => client.close() };
 }
 
