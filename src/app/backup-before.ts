@@ -16,8 +16,8 @@ export function backupBefore(storage: StorageChoice): ProvenBackup | undefined {
   return storage.driver === 'sqlite' ? copyOf(storage.sqlite.path) : undefined;
 }
 
-/** The file that a database is copied to before a step is taken. */
-export function copyName(database: string, { step }: BeforeUpgrade): string {
+/** The file that a database is copied to before a step is taken; with a number behind where an earlier copy has the name. */
+function copyName(database: string, { step }: BeforeUpgrade): string {
   return `${database}.before-${step}`;
 }
 
@@ -33,7 +33,7 @@ function copyOf(database: string): ProvenBackup {
         return {
           file,
           proof: `integrity checked, ${rows} rows in ${tables} tables as in the database`,
-          undo: undoOfCopy(database, before),
+          undo: undoOfCopy(database, file),
         };
       } catch (cause) {
         throw new Failure(
@@ -50,13 +50,14 @@ function copyOf(database: string): ProvenBackup {
   };
 }
 
-function undoOfCopy(database: string, before: BeforeUpgrade): readonly UndoStep[] {
-  const copy = quoted(copyName(database, before));
-  const sidecars = `${quoted(`${database}-wal`)} ${quoted(`${database}-shm`)}`;
+function undoOfCopy(database: string, file: string): readonly UndoStep[] {
+  const copy = quoted(file);
+  // A rollback journal too: SQLite would play it back into whatever lies in the place of its database.
+  const sidecars = ['-wal', '-shm', '-journal'].map((suffix) => quoted(database + suffix)).join(' ');
   return [
     STOP,
     {
-      say: 'Put the copy back. The log beside the database belongs to the newer state and goes with it.',
+      say: 'Put the copy back. The log or journal beside the database belongs to the newer state and goes with it.',
       command: `test -f ${copy} && rm -f ${sidecars} && mv ${copy} ${quoted(database)}`,
     },
     START,
@@ -70,11 +71,11 @@ export function backupByHand(storage: StorageChoice): BackupByHand {
 
 function copyByHand(database: string): BackupByHand {
   return {
-    hint: `While no server runs, copy ${database} and ${database}-wal together, then run \`authserver migrate --no-backup\`.`,
+    hint: `While no server runs, copy ${database} together with what lies beside it as ${database}-wal or ${database}-journal, then run \`authserver migrate --no-backup\`.`,
     undo: () => [
       STOP,
       {
-        say: `No copy was made. Put the one that you made yourself in the place of ${database}; remove ${database}-wal and ${database}-shm before you do.`,
+        say: `No copy was made. Put the one that you made yourself in the place of ${database}; remove ${database}-wal, ${database}-shm and ${database}-journal before you do.`,
         command: null,
       },
       START,
@@ -88,19 +89,24 @@ const DUMP = 'authserver-before-upgrade';
 
 const dumpByHand: BackupByHand = {
   hint: `Make a dump with the tools of your PostgreSQL version, \`pg_dump --format=custom --file=${DUMP}.dump ${DSN}\`, then run \`authserver migrate --no-backup\`.`,
-  undo: () => [
+  undo: ({ schema }) => [
     STOP,
     {
       say: `Read the dump that you made before to its end; it is ${DUMP}.dump if you made it as \`authserver migrate\` says.`,
-      command: `pg_restore --no-owner --file=${DUMP}.sql ${DUMP}.dump`,
+      command: `pg_restore --no-owner --schema=${quoted(schema)} --file=${DUMP}.sql ${DUMP}.dump`,
     },
     {
       say: 'Put it in the place of what is there, in one transaction, with everything that the steps made.',
-      command: `{ echo 'drop schema public cascade; create schema public;'; cat ${DUMP}.sql; } | psql --quiet --single-transaction --set ON_ERROR_STOP=1 ${DSN}`,
+      command: `{ echo ${quoted(`drop schema ${named(schema)} cascade; create schema ${named(schema)};`)}; cat ${DUMP}.sql; } | psql --quiet --single-transaction --set ON_ERROR_STOP=1 ${DSN}`,
     },
     START,
   ],
 };
+
+/** A name as SQL has it. */
+function named(name: string): string {
+  return /^[a-z_][a-z0-9_]*$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`;
+}
 
 /** A word of a shell's command line. */
 function quoted(word: string): string {

@@ -6,7 +6,7 @@ import { nameOf } from '../store/migrations/timeline.ts';
 import type { Store } from '../store/store.ts';
 import type { Config } from './config.ts';
 import { checkDeployment } from './deployment.ts';
-import { openStore, planSchema, type StorageChoice } from './open-store.ts';
+import { lookAtSchema, openStore, planSchema, type StorageChoice } from './open-store.ts';
 
 /** The database that the settings name. */
 export function storageChoice({ storage }: Config): StorageChoice {
@@ -34,6 +34,13 @@ export async function openDatabase(config: Config, log: Log, meter?: Meter): Pro
 /** The schema steps that this program has and the database lacks: `2 (names)`. */
 export async function pendingSteps(config: Config): Promise<readonly string[]> {
   const { pending } = await planDatabase(config);
+  return pending.map(nameOf);
+}
+
+/** The same of a server that serves, which goes on while others are replaced: steps of a newer program are no fault. */
+export async function missingSteps(config: Config): Promise<readonly string[]> {
+  const { pending, deployment } = await lookAtSchema(storageChoice(config));
+  checkDeployment(config.state_dir, deployment);
   return pending.map(nameOf);
 }
 

@@ -1,15 +1,27 @@
 /** Whose database is it? The state directory keeps the id of the deployment that it belongs to, and so does the database. */
 import { Failure } from '../kernel/errors.ts';
-import { readState, removeState, stateFiles, writeState } from './state-dir.ts';
+import { readState, stateFiles, writeState } from './state-dir.ts';
 
 /** What accepts an empty database in the place of the one that the state directory knows. */
-export const NEW_DEPLOYMENT = 'new';
+const NEW_DEPLOYMENT = 'new';
 
 /**
  * @param found the id in the database; undefined where it is empty
- * Failures: `refused` when the state directory belongs to another deployment
+ * @param accepted what somebody named as the one that the state directory is to go over to
+ * Failures: `refused` when the state directory belongs to another deployment, or another was accepted
  */
-export function checkDeployment(stateDir: string, found: string | undefined): void {
+export function checkDeployment(stateDir: string, found: string | undefined, accepted?: string): void {
+  if (accepted === undefined) checkKnown(stateDir, found);
+  else checkAccepted(accepted, found);
+}
+
+/** Ties the state directory to the deployment, after everything that could be refused. */
+export function rememberDeployment(stateDir: string, id: string | undefined): void {
+  if (id === undefined || knownDeployment(stateDir) === id) return;
+  writeState(stateDir, stateFiles.deployment, `${id}\n`);
+}
+
+function checkKnown(stateDir: string, found: string | undefined): void {
   const known = knownDeployment(stateDir);
   if (known === undefined || known === found) return;
   if (found === undefined) {
@@ -24,27 +36,17 @@ export function checkDeployment(stateDir: string, found: string | undefined): vo
   });
 }
 
-/** Ties the state directory to the deployment, once. */
-export function rememberDeployment(stateDir: string, id: string | undefined): void {
-  if (id === undefined || knownDeployment(stateDir) === id) return;
-  writeState(stateDir, stateFiles.deployment, `${id}\n`);
-}
-
-/** Lets the state directory go over to the deployment that somebody named. Failures: `refused` when it is not this database's. */
-export function acceptDeployment(stateDir: string, named: string, found: string | undefined): void {
-  if (named !== (found ?? NEW_DEPLOYMENT)) {
-    throw new Failure(
-      'refused',
-      found === undefined
-        ? `The database is empty: it does not belong to deployment ${named}.`
-        : `The database belongs to deployment ${found}, not to ${named}.`,
-      {
-        hint: `If that is the one you mean: \`authserver migrate --accept-deployment ${found ?? NEW_DEPLOYMENT}\`.`,
-      },
-    );
-  }
-  removeState(stateDir, stateFiles.deployment);
-  rememberDeployment(stateDir, found);
+function checkAccepted(named: string, found: string | undefined): void {
+  if (named === (found ?? NEW_DEPLOYMENT)) return;
+  throw new Failure(
+    'refused',
+    found === undefined
+      ? `The database is empty: it does not belong to deployment ${named}.`
+      : `The database belongs to deployment ${found}, not to ${named}.`,
+    {
+      hint: `If that is the one you mean: \`authserver migrate --accept-deployment ${found ?? NEW_DEPLOYMENT}\`.`,
+    },
+  );
 }
 
 function knownDeployment(stateDir: string): string | undefined {

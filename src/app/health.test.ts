@@ -93,10 +93,10 @@ describe('a server that serves', () => {
     ]);
   });
 
-  test('names what is wrong with a schema that a newer version has migrated', async () => {
+  test('names what is wrong with a database that is not for it', async () => {
     const { state, ...parts } = database();
     const health = makeHealth({ ...parts, keyring, clock, log });
-    state.answer = new Failure('refused', 'The database has schema step 9 (later), which is not known.');
+    state.answer = new Failure('refused', 'The database belongs to deployment A, and /state to B.');
     expect(await health.schema()).toEqual({ ok: false, problem: state.answer.message });
   });
 });

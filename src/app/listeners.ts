@@ -7,7 +7,7 @@ import { adminApiKey, makeAdminServer } from './admin-server.ts';
 import { forgetAdminSocket, listenOnAdminSocket } from './admin-socket.ts';
 import { openRooms, type Rooms } from './compose.ts';
 import type { Config } from './config.ts';
-import { pendingSteps } from './database.ts';
+import { missingSteps } from './database.ts';
 import { makeHealth } from './health.ts';
 import { listen } from './listener.ts';
 import { databaseSource } from './metrics/database.ts';
@@ -50,7 +50,7 @@ export async function openListeners(
   const health = makeHealth({
     store: store.health,
     keyring,
-    pendingSteps: () => pendingSteps(config),
+    pendingSteps: () => missingSteps(config),
     clock,
     log,
   });

@@ -1,4 +1,5 @@
 import { systemClock } from '../kernel/clock.ts';
+import { asFailure } from '../kernel/errors.ts';
 import type { Log } from '../kernel/log.ts';
 import { systemRandom } from '../kernel/random.ts';
 import { planUpgrade, type UndoStep, type UpgradePlan, type UpgradeReport, upgrade } from '../ops/migrate.ts';
@@ -7,7 +8,7 @@ import type { SchemaConnection } from '../store/migrations/connection.ts';
 import { backupBefore, backupByHand } from './backup-before.ts';
 import type { Config } from './config.ts';
 import { storageChoice } from './database.ts';
-import { acceptDeployment, checkDeployment, rememberDeployment } from './deployment.ts';
+import { checkDeployment, rememberDeployment } from './deployment.ts';
 import { makeLog } from './log.ts';
 import { planSchema, withSchema } from './open-store.ts';
 import { lockedFailure, prepareStateDir, tryLock } from './state-dir.ts';
@@ -38,11 +39,10 @@ export interface MigrationReport {
  * Failures: `refused` when one does, when a guard says no, or without a backup; `unavailable`, `interrupted`.
  */
 export async function migrate(config: Config, options: MigrateOptions): Promise<MigrationReport> {
-  prepareStateDir(config.state_dir);
   const { pending, deployment } = await planSchema(storageChoice(config));
-  if (options.acceptDeployment === undefined) checkDeployment(config.state_dir, deployment);
-  else acceptDeployment(config.state_dir, options.acceptDeployment, deployment);
+  checkDeployment(config.state_dir, deployment, options.acceptDeployment);
   if (options.planOnly) return planned(config, options);
+  prepareStateDir(config.state_dir);
   if (pending.length > 0) return migrateLocked(config, options);
   // A server that runs on a current schema is no obstacle to being told so.
   rememberDeployment(config.state_dir, deployment);
@@ -55,15 +55,21 @@ export async function mayMigrateAtStart(config: Config): Promise<boolean> {
   return auto_migrate ?? (driver === 'sqlite' || !(await readPlan(config)).holds_data);
 }
 
-/** Migrates before a server begins to serve. On PostgreSQL the setting that allows it says that backups are made elsewhere. */
-export async function upgradeAtStart(config: Config, log: Log, stop: AbortSignal): Promise<void> {
+/**
+ * Migrates before a server begins to serve; false when it was stopped between two steps. On PostgreSQL the setting that
+ * allows it says that backups are made elsewhere.
+ */
+export async function upgradeAtStart(config: Config, log: Log, stop: AbortSignal): Promise<boolean> {
   const backup = config.storage.driver === 'sqlite';
-  const { steps, undo } = await upgradeDatabase(config, log, { backup, stop });
-  if (steps.length === 0 || undo.length === 0) return;
-  log.info(
-    { undo: undo.map(({ say, command }) => command ?? say) },
-    'the schema was changed; this undoes it',
-  );
+  try {
+    const { undo } = await upgradeDatabase(config, log, { backup, stop });
+    const lines = undo.map(({ say, command }) => command ?? say);
+    if (lines.length > 0) log.info({ undo: lines }, 'the schema was changed; this undoes it');
+    return true;
+  } catch (error) {
+    if (stop.aborted && asFailure(error).code === 'interrupted') return false;
+    throw error;
+  }
 }
 
 async function migrateLocked(config: Config, options: MigrateOptions): Promise<MigrationReport> {
@@ -102,15 +108,16 @@ function done(report: UpgradeReport): MigrationReport {
 }
 
 async function planned(config: Config, { backup }: MigrateOptions): Promise<MigrationReport> {
-  const { steps, deployment, holds_data } = await readPlan(config);
+  const { steps, deployment, holds_data, schema } = await readPlan(config);
   const report = { applied: false, deployment: deployment ?? null, steps, backup: null, undo: [] };
   const [first] = steps;
   if (!first || !holds_data || !backup) return report;
   const storage = storageChoice(config);
-  const intent = backupBefore(storage)?.intent({ step: first.version }) ?? backupByHand(storage).hint;
+  const before = { step: first.version, schema };
+  const intent = backupBefore(storage)?.intent(before) ?? backupByHand(storage).hint;
   return { ...report, backup: { intent } };
 }
 
 function readPlan(config: Config): Promise<UpgradePlan> {
-  return withSchema(storageChoice(config), {}, (db) => planUpgrade(db));
+  return withSchema(storageChoice(config), { onlyLook: true }, (db) => planUpgrade(db));
 }

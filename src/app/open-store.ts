@@ -7,7 +7,7 @@ import type { Random } from '../kernel/random.ts';
 import type { SchemaConnection, SchemaParts, SchemaTiming } from '../store/migrations/connection.ts';
 import { runMigrations } from '../store/migrations/migrate.ts';
 import type { Migration } from '../store/migrations/migration.ts';
-import { type MigrationPlan, planMigrations } from '../store/migrations/plan.ts';
+import { type MigrationPlan, planMigrations, readSchema } from '../store/migrations/plan.ts';
 import type { PostgresOptions } from '../store/postgres/connect.ts';
 import type { SqliteOptions } from '../store/sqlite/connect.ts';
 import type { Store } from '../store/store.ts';
@@ -33,6 +33,8 @@ export interface SchemaOptions {
   readonly stop?: AbortSignal;
   /** For tests, which cannot wait as long as operators can. */
   readonly timing?: Partial<SchemaTiming>;
+  /** Nothing is to be written. */
+  readonly onlyLook?: boolean;
   /** For tests: other steps than this program's. */
   readonly timeline?: readonly Migration[];
 }
@@ -42,7 +44,12 @@ export async function planSchema(
   storage: StorageChoice,
   options: SchemaOptions = {},
 ): Promise<MigrationPlan> {
-  return withSchema(storage, options, (db) => planMigrations(db, options.timeline));
+  return withSchema(storage, { ...options, onlyLook: true }, (db) => planMigrations(db, options.timeline));
+}
+
+/** What the database has and lacks, for a program that serves on it already. */
+export async function lookAtSchema(storage: StorageChoice): Promise<MigrationPlan> {
+  return withSchema(storage, { onlyLook: true }, (db) => readSchema(db));
 }
 
 /** Migrates, without asking for a backup; answers the steps taken, none on a current database. */
@@ -58,10 +65,10 @@ export async function migrateSchema(
 /** A connection that may change the schema, for as long as `work` takes. */
 export async function withSchema<T>(
   storage: StorageChoice,
-  { log = silentLog, stop, timing }: SchemaOptions,
+  { log = silentLog, stop, timing, onlyLook = false }: SchemaOptions,
   work: (db: SchemaConnection) => Promise<T>,
 ): Promise<T> {
-  const db = await openSchema(storage, { log, ...(stop && { stop }), ...(timing && { timing }) });
+  const db = await openSchema(storage, { log, onlyLook, ...(stop && { stop }), ...(timing && { timing }) });
   try {
     return await work(db);
   } finally {
@@ -71,9 +78,9 @@ export async function withSchema<T>(
 
 async function openSchema(storage: StorageChoice, parts: SchemaParts): Promise<SchemaConnection> {
   if (storage.driver === 'sqlite') {
-    mkdirSync(dirname(storage.sqlite.path), { recursive: true, mode: 0o700 });
+    if (!parts.onlyLook) mkdirSync(dirname(storage.sqlite.path), { recursive: true, mode: 0o700 });
     const { openSqliteSchema } = await import('../store/sqlite/schema.ts');
-    return openSqliteSchema(storage.sqlite);
+    return openSqliteSchema(storage.sqlite, parts);
   }
   const { openPostgresSchema } = await import('../store/postgres/schema.ts');
   return openPostgresSchema(storage.postgres, parts);

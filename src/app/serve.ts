@@ -7,7 +7,7 @@ import { openDatabase, storageChoice } from './database.ts';
 import { makeLog } from './log.ts';
 import { openMetrics } from './metrics/metrics.ts';
 import { schemaSource } from './metrics/schema.ts';
-import { planSchema } from './open-store.ts';
+import { lookAtSchema } from './open-store.ts';
 import { passSchemaGate } from './schema-gate.ts';
 import { lockedFailure, prepareStateDir, removeState, stateFiles, tryLock, writeState } from './state-dir.ts';
 
@@ -45,8 +45,8 @@ export async function serve(
   // What a killed server left behind must not pass for news of this one.
   removeState(state_dir, stateFiles.ready);
   const metrics = await openMetrics(config, { clock: systemClock, log });
-  metrics.add((registry) => schemaSource(registry, () => planSchema(storageChoice(config))));
-  await passSchemaGate(config, { log, metrics }, stop);
+  metrics.add((registry) => schemaSource(registry, () => lookAtSchema(storageChoice(config))));
+  if (!(await passSchemaGate(config, { log, metrics }, stop))) return;
   const store = await openDatabase(config, log, metrics.meter);
   // Loaded only now, while the store's writer thread starts on another core.
   const { openListeners } = await import('./listeners.ts');

@@ -66,11 +66,15 @@ export function lockedFailure(stateDir: string): Failure {
   });
 }
 
-/** Writes a small file of the state directory, so that a reader sees the old or the new one. */
+/** Writes a small file of the state directory, so that a reader sees the old or the new one. Failures: `configuration`. */
 export function writeState(stateDir: string, name: string, content: string): void {
   const target = path.join(stateDir, name);
-  writeFileSync(`${target}.tmp`, content, { mode: 0o600 });
-  renameSync(`${target}.tmp`, target);
+  try {
+    writeFileSync(`${target}.tmp`, content, { mode: 0o600 });
+    renameSync(`${target}.tmp`, target);
+  } catch (cause) {
+    throw unusable(stateDir, cause);
+  }
 }
 
 export function readState(stateDir: string, name: string): string | undefined {

@@ -17,10 +17,12 @@ export interface ProvenBackup {
   make(before: BeforeUpgrade): Promise<BackupProof>;
 }
 
-/** What a backup is named after. */
+/** What a backup is named after, and where it belongs. */
 export interface BeforeUpgrade {
   /** The first step that the database lacks. */
   readonly step: number;
+  /** The schema that the tables are in. */
+  readonly schema: string;
 }
 
 export interface BackupProof {
@@ -50,6 +52,8 @@ export interface UpgradePlan {
   /** The id of the installation whose database this is; undefined where there is none yet. */
   readonly deployment: string | undefined;
   readonly steps: readonly PlannedStep[];
+  /** The schema that the tables are in, or will be. */
+  readonly schema: string;
   /** Only then is there anything to back up. */
   readonly holds_data: boolean;
 }
@@ -83,7 +87,7 @@ export async function planUpgrade(
 ): Promise<UpgradePlan> {
   const { pending, deployment } = await planMigrations(db, timeline);
   const holds_data = pending.length > 0 && (await holdsData(db));
-  return { deployment, steps: await estimateSteps(db, pending), holds_data };
+  return { deployment, steps: await estimateSteps(db, pending), schema: await db.schema(), holds_data };
 }
 
 /**
@@ -94,7 +98,7 @@ export async function upgrade(db: SchemaConnection, parts: UpgradeParts): Promis
   const plan = await planUpgrade(db, parts.timeline);
   const [first] = plan.steps;
   if (!first) return reportOf(db, parts, [], undefined, []);
-  const before = { step: first.version };
+  const before = { step: first.version, schema: plan.schema };
   const proven = plan.holds_data ? await backUp(before, parts) : undefined;
   const taken = new Set((await runMigrations(db, parts)).map(({ version }) => version));
   const steps = plan.steps.filter(({ version }) => taken.has(version));

@@ -1,16 +1,20 @@
 // `authserver migrate` as an operator meets it: the plan, the backup before, the refusals, and the way back, which is executed.
 
 import { execFile } from 'node:child_process';
-import { mkdir, readFile, rmdir, stat, writeFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import { changesOf, tablesMadeBy } from '../../src/store/migrations/change.ts';
 import { timeline } from '../../src/store/migrations/timeline.ts';
 import { describeEngines, engines, type FreshStorage, freshStorage } from '../setup/engines.ts';
 import { freePort } from '../setup/free-port.ts';
-import { type Outcome, TestServer } from '../setup/server.ts';
-import { ask, digestOf, loadFixture, rowsOf, script } from '../upgrade/database.ts';
+import { authserver, type Outcome, spawnAuthserver, TestServer } from '../setup/server.ts';
+import { ask, digestOf, loadFixture, openSession, rowsOf, script } from '../upgrade/database.ts';
 
 const sqlite = engines.find(({ name }) => name === 'sqlite');
 const postgres = engines.find(({ name }) => name === 'postgres');
@@ -76,6 +80,18 @@ describeEngines('authserver migrate', (engine) => {
     expect(await contentOf(storage)).toEqual(before);
   });
 
+  it('plans where there is nothing yet, and leaves nothing there', async () => {
+    await using storage = await freshStorage(engine);
+    await using server = await TestServer.prepare({ storage });
+    const stateDir = path.join(server.stateDir, 'not', 'made');
+    const plan = await authserver(['migrate', '--plan', '--json'], {
+      env: { ...server.env, AUTHSERVER_STATE_DIR: stateDir },
+    });
+    expect(reportOf(plan).steps).toHaveLength(timeline.length);
+    expect(existsSync(path.dirname(stateDir))).toBe(false);
+    expect(await rowsOf(storage)).toEqual(new Map());
+  });
+
   it('needs no backup of a database that nobody has used, and does nothing the second time', async () => {
     await using storage = await freshStorage(engine);
     await using server = await TestServer.prepare({ storage });
@@ -131,6 +147,10 @@ describeEngines('authserver migrate', (engine) => {
     expect(mistaken.code).toBe(3);
     expect(mistaken.stderr).toContain('The database belongs to deployment dep_fixture, not to dep_mine.');
     expect(await ask(storage, 'select version from schema_migrations')).toHaveLength(1);
+    // Only asked: the state directory stays where it belongs.
+    const asked = await server.cli(['migrate', '--plan', '--accept-deployment', 'dep_fixture']);
+    expect(asked.code, asked.stderr).toBe(0);
+    expect(await readFile(known, 'utf8')).toBe('dep_mine\n');
     const accepted = await server.cli(['migrate', '--no-backup', '--accept-deployment', 'dep_fixture']);
     expect(accepted.code, accepted.stderr).toBe(0);
     expect(await readFile(known, 'utf8')).toBe('dep_fixture\n');
@@ -177,12 +197,43 @@ describe.skipIf(!sqlite)('authserver migrate (needs the sqlite engine)', () => {
     expect(reportOf(await server.cli(['migrate', '--json'])).steps).toHaveLength(pending.length);
   });
 
+  it('leads back from a rollback journal that a killed server left, where there is no log', async () => {
+    await using storage = await freshStorage(sqlite!);
+    await loadFixture(storage, 1);
+    await using server = await TestServer.prepare({
+      storage,
+      env: { AUTHSERVER_STORAGE_SQLITE_WAL: 'false' },
+    });
+    if (storage.driver !== 'sqlite') throw new Error('not SQLite');
+    const before = await contentOf(storage);
+    const { undo } = reportOf(await server.cli(['migrate', '--json']));
+    await leaveHotJournal(storage.path);
+    await carryOut(undo);
+    expect(await contentOf(storage)).toEqual(before);
+  });
+
+  it('keeps what an earlier upgrade saved', async () => {
+    await using storage = await freshStorage(sqlite!);
+    await using server = await versionOne(storage);
+    if (storage.driver !== 'sqlite') throw new Error('not SQLite');
+    const before = await contentOf(storage);
+    const first = reportOf(await server.cli(['migrate', '--json']));
+    // A mistaken way back: another state of version 1, which lacks what the copy has.
+    await rm(storage.path);
+    await loadFixture(storage, 1);
+    await script(storage, 'delete from consents');
+    const second = reportOf(await server.cli(['migrate', '--json']));
+    expect(second.backup?.['file']).not.toBe(first.backup?.['file']);
+    await carryOut(first.undo);
+    expect(await contentOf(storage)).toEqual(before);
+  });
+
   it('changes nothing when there is no room for the copy, unless none is wanted', async () => {
     await using storage = await freshStorage(sqlite!);
     await using server = await versionOne(storage);
     if (storage.driver !== 'sqlite') throw new Error('not SQLite');
     const before = await contentOf(storage);
-    await mkdir(`${storage.path}.before-2`);
+    await mkdir(`${storage.path}.before-2.tmp`);
     for (const command of ['migrate', 'serve']) {
       const { code, stderr } = await server.cli([command]);
       expect(code).toBe(3);
@@ -195,7 +246,19 @@ describe.skipIf(!sqlite)('authserver migrate (needs the sqlite engine)', () => {
     expect(code).toBe(0);
     expect(stderr).toContain('without a proven backup');
     expect(stdout).toMatch(/To undo this upgrade:[\s\S]*No copy was made/);
-    await rmdir(`${storage.path}.before-2`);
+    await rmdir(`${storage.path}.before-2.tmp`);
+  });
+
+  it('says so when the state directory cannot be written to', async () => {
+    await using storage = await freshStorage(sqlite!);
+    await using server = await versionOne(storage);
+    await mkdir(path.join(server.stateDir, 'pid.tmp'));
+    const { code, stderr } = await server.cli(['migrate']);
+    expect({ code, stderr }).toEqual({
+      code: 2,
+      stderr: expect.stringContaining('cannot keep its state in'),
+    });
+    expect(await ask(storage, 'select version from schema_migrations')).toHaveLength(1);
   });
 
   it('is what serve does at start, copy included', async () => {
@@ -237,12 +300,49 @@ describe.skipIf(!postgres)('authserver migrate (needs the postgres engine)', () 
       /there is no proven backup of it[\s\S]*pg_dump --format=custom --file=\S+ "\$AUTHSERVER_STORAGE_POSTGRES_DSN"/,
     );
     expect(await contentOf(storage)).toEqual(before);
+    // What is refused has not accepted anything either.
+    const known = path.join(server.stateDir, 'deployment');
+    await writeFile(known, 'dep_mine\n');
+    expect((await server.cli(['migrate', '--accept-deployment', 'dep_fixture'])).code).toBe(3);
+    expect(await readFile(known, 'utf8')).toBe('dep_mine\n');
+    await rm(known);
     const report = reportOf(await server.cli(['migrate', '--no-backup', '--json']));
     expect(report.steps).toHaveLength(pending.length);
     expect(report.undo.map(({ command }) => command).join('\n')).toContain(
       'psql --quiet --single-transaction',
     );
     expect(JSON.stringify(report)).not.toContain('postgres://');
+  });
+
+  it('names the schema that its tables are in, so that the way back leaves others alone', async () => {
+    await using storage = await freshStorage(postgres!);
+    await script(storage, 'create schema "Auth"');
+    await using server = await versionOne(connectedBy(storage, { schema: '"Auth"' }));
+    const { undo } = reportOf(await server.cli(['migrate', '--no-backup', '--json']));
+    const commands = undo.flatMap(({ command }) => command ?? []).join('\n');
+    expect(commands).toContain('pg_restore --no-owner --schema=Auth ');
+    expect(commands).toContain(`'drop schema "Auth" cascade; create schema "Auth";'`);
+    expect(commands).not.toContain('public');
+  });
+
+  it.each([
+    [
+      'may not make tables',
+      'grant usage on schema auth to',
+      /may not[\s\S]*permission denied for schema auth/,
+    ],
+    ['does not see the schema', 'revoke all on schema auth from', /finds no schema/],
+  ])('says which right is missing when its role %s', async (_, right, says) => {
+    await using storage = await freshStorage(postgres!);
+    const role = `poor_${randomUUID().slice(0, 8)}`;
+    await script(storage, `create role ${role} login; create schema auth; ${right} ${role}`);
+    await using server = await TestServer.prepare({
+      storage: connectedBy(storage, { schema: 'auth', role }),
+    });
+    const { code, stderr } = await server.cli(['migrate']);
+    await script(storage, `drop owned by ${role}; drop role ${role}`);
+    expect({ code, stderr }).toEqual({ code: 3, stderr: expect.stringMatching(says) });
+    expect(stderr).toContain('grant usage, create on schema');
   });
 
   it("prints a way back that works (needs pg_dump of the server's version)", async ({ skip }) => {
@@ -261,6 +361,55 @@ describe.skipIf(!postgres)('authserver migrate (needs the postgres engine)', () 
     const { undo } = reportOf(await server.cli(['migrate', '--no-backup', '--json']));
     await carryOut(undo, shell);
     expect(await contentOf(storage)).toEqual(before);
+  });
+
+  it('ends with 4 when it is stopped while it waits for a lock, with nothing half done', async () => {
+    await using storage = await freshStorage(postgres!);
+    await using server = await versionOne(storage);
+    await using writer = await openSession(storage);
+    await writer.script("begin; update clients set name = 'somebody writes'");
+    const migration = spawnAuthserver(['migrate', '--no-backup'], { env: server.env });
+    const said = text(migration.stderr!);
+    const ended = once(migration, 'close');
+    const waits =
+      "select 1 from pg_stat_activity where application_name = 'authserver migrate' and wait_event_type = 'Lock'";
+    await expect.poll(() => ask(storage, waits), { timeout: 10_000 }).toHaveLength(1);
+    migration.kill('SIGTERM');
+    expect(await ended).toEqual([4, null]);
+    expect(await said).toMatch(/Stopped between two steps[\s\S]*Next: Run `authserver migrate` again/);
+    await writer.script('rollback');
+    expect(await ask(storage, 'select version from schema_migrations')).toHaveLength(1);
+    expect((await server.cli(['migrate', '--no-backup'])).code).toBe(0);
+  });
+
+  it('is noticed by no server that runs: it stays ready on a newer schema, and only a new start is refused', async () => {
+    await using storage = await freshStorage(postgres!);
+    await using server = await TestServer.prepare({ storage });
+    await server.start();
+    await script(storage, "insert into schema_migrations values (9999, 'future', 'c', 1)");
+    const ready = await fetch(`${server.url}/ready`);
+    expect({ status: ready.status, body: await ready.json() }).toMatchObject({
+      status: 200,
+      body: { checks: { schema: { ok: true } } },
+    });
+    const told = await (await fetch(`${server.adminUrl}/metrics`)).text();
+    expect(told).toContain('\nauthserver_schema_version 9999\n');
+    expect(told).toContain('\nauthserver_schema_pending_steps 0\n');
+    await server.stop();
+    await expect(server.start()).rejects.toThrow(/ended with 3 [\s\S]*9999 \(future\)/);
+  });
+
+  it('ends a server that waits for it when another migrates to what that server must not touch', async () => {
+    await using storage = await freshStorage(postgres!);
+    await using server = await waitingServer(storage);
+    await script(storage, "insert into schema_migrations values (9999, 'future', 'c', 1)");
+    await expect(server.started).rejects.toThrow(/ended with 3 [\s\S]*9999 \(future\)/);
+  });
+
+  it('need not come for a waiting server to stop in good order', async () => {
+    await using storage = await freshStorage(postgres!);
+    await using server = await waitingServer(storage);
+    expect(await server.stop()).toBe(0);
   });
 
   it('is what serve does at start where the setting says so, and otherwise serve waits for it', async () => {
@@ -297,6 +446,41 @@ describe.skipIf(!postgres)('authserver migrate (needs the postgres engine)', () 
     expect((await fetch(`${willing.url}/ready`)).status).toBe(200);
   });
 });
+
+/** The same database for a connection with another search path, or of another role. */
+function connectedBy(
+  storage: FreshStorage,
+  { schema, role }: { schema: string; role?: string },
+): FreshStorage {
+  if (storage.driver !== 'postgres') throw new Error('not PostgreSQL');
+  const dsn = new URL(storage.dsn);
+  if (role !== undefined) dsn.username = role;
+  dsn.search = `?options=${encodeURIComponent(`-c search_path=${schema}`)}`;
+  return { ...storage, dsn: dsn.href };
+}
+
+/** A server of version 2 on a database of version 1 that it must not migrate. */
+async function waitingServer(storage: FreshStorage) {
+  const server = await versionOne(storage);
+  const started = server.start();
+  started.catch(() => undefined);
+  await expect.poll(() => server.log, { timeout: 15_000 }).toContain('lacks schema steps');
+  return {
+    started,
+    stop: () => server.stop(),
+    [Symbol.asyncDispose]: () => server.dispose(),
+  };
+}
+
+/** The journal of a process that was killed while it wrote, and which the next one to open the database rolls back with. */
+async function leaveHotJournal(database: string): Promise<void> {
+  const source = `const { DatabaseSync } = require('node:sqlite');
+    const db = new DatabaseSync(${JSON.stringify(database)});
+    db.exec('pragma cache_size = 1; begin; update users set profile_json = hex(zeroblob(20000)); update clients set name = hex(zeroblob(20000))');
+    process.kill(process.pid, 'SIGKILL')`;
+  await promisify(execFile)(process.execPath, ['-e', source]).catch(() => undefined);
+  expect((await stat(`${database}-journal`)).size).toBeGreaterThan(512);
+}
 
 /** Types the commands of an undo, one after the other. */
 async function carryOut(

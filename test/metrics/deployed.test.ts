@@ -101,6 +101,13 @@ test('every alert says what happened and leads to a place in the runbook', async
   expect(named.toSorted()).toEqual(rules.map(({ alert }) => alert.toLowerCase()).toSorted());
 });
 
+test('no alert hides one deployment behind another that the same Prometheus scrapes', async () => {
+  for (const { alert, expr } of await alertRules()) {
+    for (const [whole, grouping = ''] of expr.matchAll(/\b(?:sum|min|max|avg|count)\b(?: by \(([^)]*)\))?/g))
+      expect(grouping, `${alert}: ${whole}`).toMatch(/\b(instance|job)\b/);
+  }
+});
+
 test('commands that alerts name are commands that there are', async () => {
   const program = path.join(ROOT, 'bin', 'authserver');
   const commands = (await alertRules()).flatMap(({ annotations }) => annotations['command'] ?? []);

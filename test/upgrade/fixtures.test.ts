@@ -90,7 +90,7 @@ const damaged: readonly { name: string; damage: string; says: RegExp; hint: RegE
     name: 'a lost record of a step',
     damage: 'delete from schema_migrations',
     says: /already has what schema step 1 \(foundation\) is to make: table deployment, /,
-    hint: /Restore the backup/,
+    hint: /^Restore the backup|another program's.* Otherwise restore the backup/,
   },
 ];
 

@@ -225,6 +225,14 @@ describe.skipIf(!here)('beside others (needs the postgres engine)', () => {
     expect(await ask(fresh, 'select holder from schema_lease')).toEqual([{ holder: 'another' }]);
   });
 
+  it('a step may take longer than the statements of the role or the database may', async () => {
+    await using fresh = await prepared();
+    const [here] = await ask(fresh, 'select current_database() as name');
+    await ask(fresh, `alter database ${here?.['name']} set statement_timeout = '300ms'`);
+    const slow = step(9005, ['update users set email = email where (select true from pg_sleep(0.6))']);
+    expect(await migrate(fresh, { timeline: [...timeline, slow], timing: quick })).toEqual([slow]);
+  });
+
   it('stops waiting when it is told to', async () => {
     await using fresh = await prepared();
     await using _dump = await reader(fresh);

@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { silentLog } from '../../kernel/log.ts';
+import { makeHealth } from '../health.ts';
+import { databaseSource } from './database.ts';
 import { prometheusText } from './prometheus.ts';
 import { Registry } from './registry.ts';
 import { Sources } from './sources.ts';
@@ -78,6 +80,19 @@ test('the table keeps the conventions: names, base units, a text for each', () =
   }
 });
 
+test.concurrent('a database that hangs is told as down by the first scrape', async () => {
+  const numbers = registry();
+  const parts = { clock: { now: () => 0 }, log: silentLog };
+  const keyring = { state: () => ({ signing: 'k1', problems: [], keys: [] }) };
+  const hangs = () => new Promise<never>(() => undefined);
+  const health = makeHealth({ ...parts, keyring, store: { ping: hangs }, pendingSteps: hangs });
+  const states = await new Sources(parts).ask([databaseSource(numbers, health)]);
+  expect(states).toEqual([{ name: 'database', up: true }]);
+  expect(linesOf(prometheusText(numbers.read()), 'authserver_database_up')).toEqual([
+    'authserver_database_up 0',
+  ]);
+});
+
 describe('sources', () => {
   const setUp = () => {
     const clock = { time: 0, now: () => clock.time };
@@ -122,7 +137,7 @@ describe('sources', () => {
     expect(await sources.ask([source])).toEqual([{ name: 'flaky', up: true }]);
   });
 
-  test('that hang do not hold up the others', async () => {
+  test.concurrent('that hang do not hold up the others', async () => {
     const { sources } = setUp();
     const hangs = { name: 'hangs', freshness: 0, ask: () => new Promise<void>(() => undefined) };
     const well = { name: 'well', freshness: 0, ask: async () => undefined };

@@ -11,8 +11,11 @@ export interface Source {
   ask(): Promise<void>;
 }
 
-/** How long, ms, a reader of metrics waits for a source: the others are worth telling without it. */
-const PATIENCE = 2000;
+/**
+ * How long, ms, a reader of metrics waits for a source: the others are worth telling without it. Longer than a probe waits for
+ * the database (health.ts), or it would be left out just when it hangs.
+ */
+const PATIENCE = 3000;
 
 /** Asks sources, each at most as often as it allows, and says which of them answered. */
 export class Sources {

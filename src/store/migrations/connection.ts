@@ -10,6 +10,8 @@ export interface SchemaConnection {
   run(text: string, values?: readonly unknown[]): Promise<number>;
   /** `?` or `$n`: how this engine writes the n-th value, from 1. */
   placeholder(n: number): string;
+  /** The schema that tables are made and looked for in. Failures: `refused` where the connection sees none. */
+  schema(): Promise<string>;
   tables(): Promise<ReadonlySet<string>>;
   rowsIn(table: string): Promise<RowCount>;
   /** `table users`, `column users.email`, `index users_email`: what there is. Waits for nobody. */
@@ -59,6 +61,8 @@ export interface SchemaParts {
   /** Aborted when somebody wants it to stop: it does between two steps, and wherever it waits. */
   readonly stop?: AbortSignal;
   readonly timing?: Partial<SchemaTiming>;
+  /** Nothing is to be written: no database is made where there is none. */
+  readonly onlyLook?: boolean;
 }
 
 /** All in ms. */

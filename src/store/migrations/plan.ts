@@ -16,6 +16,19 @@ export interface MigrationPlan {
 const NO_DATA: readonly string[] = [...OWN_TABLES, 'deployment', 'settings'];
 
 /**
+ * What the database has and lacks, without any guard. It is what a program asks that serves already: whatever a newer one has
+ * added since is no harm to it (docs/decisions/0010).
+ */
+export async function readSchema(
+  db: SchemaConnection,
+  timeline: readonly Migration[] = ours,
+): Promise<MigrationPlan> {
+  const { applied, deployment } = await readState(db);
+  const done = new Set(applied.map(({ version }) => version));
+  return { applied, deployment, pending: timeline.filter(({ version }) => !done.has(version)) };
+}
+
+/**
  * What would be done, without doing it. On a database that is up to date this is all that a start pays: two queries.
  * @throws Failure `refused` when a guard says no: a newer database, an edited step, a release left out, something in the way
  */
@@ -23,15 +36,14 @@ export async function planMigrations(
   db: SchemaConnection,
   timeline: readonly Migration[] = ours,
 ): Promise<MigrationPlan> {
-  const { applied, deployment } = await readState(db);
+  const plan = await readSchema(db, timeline);
+  const { applied, pending } = plan;
   for (const step of applied) checkApplied(step, timeline);
-  const done = new Set(applied.map((step) => step.version));
-  const pending = timeline.filter((migration) => !done.has(migration.version));
-  if (pending.length === 0) return { applied, pending, deployment };
+  if (pending.length === 0) return plan;
 
-  await checkNothingLeftOut(db, pending, done, timeline);
-  const inTheWay = await findInTheWay(db, pending);
-  if (inTheWay === undefined) return { applied, pending, deployment };
+  await checkNothingLeftOut(db, plan, timeline);
+  const inTheWay = await findInTheWay(db, plan);
+  if (inTheWay === undefined) return plan;
   // Another runner may have taken the step between our two looks.
   if ((await readState(db)).applied.length !== applied.length) return planMigrations(db, timeline);
   throw inTheWay;
@@ -95,11 +107,11 @@ function checkApplied(step: MigrationRecord, timeline: readonly Migration[]): vo
 /** A step that takes something away waits for a release that lived without it; a database without data needs none. */
 async function checkNothingLeftOut(
   db: SchemaConnection,
-  pending: readonly Migration[],
-  done: ReadonlySet<number>,
+  { applied, pending }: MigrationPlan,
   timeline: readonly Migration[],
 ): Promise<void> {
-  const barred = pending.find(({ needs }) => needs !== undefined && !done.has(needs));
+  const has = (step: number) => applied.some(({ version }) => version === step);
+  const barred = pending.find(({ needs }) => needs !== undefined && !has(needs));
   if (!barred || !(await holdsData(db))) return;
   const needed = timeline.find(({ version }) => version === barred.needs);
   if (!needed) throw new TypeError(`step ${nameOf(barred)} needs step ${barred.needs}, which there is not`);
@@ -116,7 +128,7 @@ async function checkNothingLeftOut(
 /** What a step is to make and is there already, though no record says that the step was taken. */
 async function findInTheWay(
   db: SchemaConnection,
-  pending: readonly Migration[],
+  { applied, pending }: MigrationPlan,
 ): Promise<Failure | undefined> {
   const names = await db.names();
   for (const migration of pending) {
@@ -124,7 +136,7 @@ async function findInTheWay(
     const isNew = (table: string) => db.engine === 'sqlite' || tablesMadeBy(changes).includes(table);
     const made = changes.flatMap((change) => madeBy(change, isNew));
     const found = made.filter((name) => names.has(name));
-    if (found.length > 0) return inTheWayFailure(migration, found);
+    if (found.length > 0) return inTheWayFailure(migration, found, applied.length === 0);
   }
   return undefined;
 }
@@ -137,19 +149,23 @@ function madeBy(change: Change, isNew: (table: string) => boolean): readonly str
   return [];
 }
 
-function inTheWayFailure(migration: Migration, found: readonly string[]): Failure {
+/** @param isStrange no step was ever taken: the database may not be ours at all */
+function inTheWayFailure(migration: Migration, found: readonly string[], isStrange: boolean): Failure {
   // The indexes go with the tables.
   const things = found.filter((name, _, all) => !name.startsWith('index ') || !all[0]?.startsWith('table '));
   const drop = found.find((name) => name.startsWith('table '))?.slice('table '.length);
   const remove =
     drop === undefined ? 'remove what is in the way' : `drop it first (\`drop table ${drop}\`, ...)`;
+  const restore = isStrange
+    ? "If it is another program's, give this one a database or a schema of its own. Otherwise restore"
+    : 'Restore';
   return new Failure(
     'refused',
     `The database already has what schema step ${nameOf(migration)} is to make: ${things.join(', ')}.`,
     {
       detail:
         'no record says that the step was taken, so somebody did a part of it by hand, or a restore stopped midway',
-      hint: `Restore the backup made before the upgrade, then run \`authserver migrate\` again. If nothing that you need is in there, ${remove}.`,
+      hint: `${restore} the backup made before the upgrade, then run \`authserver migrate\` again. If nothing that you need is in there, ${remove}.`,
     },
   );
 }

@@ -1,10 +1,14 @@
 import { Client } from 'pg';
+import { Failure } from '../../kernel/errors.ts';
 import type { SchemaConnection, SchemaParts } from '../migrations/connection.ts';
 import { postgresCatalog, postgresNames } from './catalog.ts';
 import { type PostgresOptions, typeParsers } from './connect.ts';
 import { fromPostgres } from './errors.ts';
 import { MigrationTurn } from './migration-turn.ts';
 import { SideConnection } from './side-connection.ts';
+
+const GRANT =
+  'Let the role of storage.postgres.dsn own its tables and use the schema: `grant usage, create on schema NAME to ROLE`.';
 
 /** A connection for migrations. Another one is opened while they run: it renews the lease and sees who holds locks. */
 export async function openPostgresSchema(
@@ -17,7 +21,7 @@ export async function openPostgresSchema(
     try {
       return await client.query(text, [...values]);
     } catch (error) {
-      throw fromPostgres(error);
+      throw explained(error);
     }
   };
   const all: SchemaConnection['all'] = async (text, values) => (await query(text, values)).rows;
@@ -26,6 +30,14 @@ export async function openPostgresSchema(
     all,
     run: async (text, values) => (await query(text, values)).rowCount ?? 0,
     placeholder: (n) => `$${n}`,
+    async schema() {
+      const [row] = await all('select current_schema() as schema');
+      if (typeof row?.['schema'] === 'string') return row['schema'];
+      throw new Failure('refused', 'The connection finds no schema to keep its tables in.', {
+        detail: 'none of those in search_path exists, or its role may not use them',
+        hint: `Make the schema, or correct search_path. ${GRANT}`,
+      });
+    },
     async tables() {
       const rows = await all('select tablename from pg_tables where schemaname = current_schema()');
       return new Set(rows.map(({ tablename }) => String(tablename)));
@@ -51,13 +63,26 @@ export async function openPostgresSchema(
           await turn.release();
         }
       } catch (error) {
-        throw fromPostgres(error);
+        throw explained(error);
       } finally {
         await side.close();
       }
     },
     close: () => client.end(),
   };
+}
+
+const INSUFFICIENT_PRIVILEGE = '42501';
+
+/** A missing right is nothing that passes, and nothing on our side. */
+function explained(error: unknown): unknown {
+  if ((error as { code?: unknown }).code !== INSUFFICIENT_PRIVILEGE) return fromPostgres(error);
+  const { message } = error as Error;
+  return new Failure('refused', 'The role of the connection may not do what the migration has to.', {
+    detail: message,
+    hint: GRANT,
+    cause: error,
+  });
 }
 
 async function connectClient(options: PostgresOptions): Promise<Client> {

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 
 export interface SqliteOptions {
@@ -18,6 +19,14 @@ export function connectWriter({ path, wal }: SqliteOptions): DatabaseSync {
   db.exec('pragma synchronous = full');
   db.exec(`pragma journal_size_limit = ${LOG_KEPT}`);
   return db;
+}
+
+/**
+ * A connection that looks at what there is, if there is anything, and leaves it as it is. `readOnly` would not: it leaves files
+ * beside a database in WAL mode.
+ */
+export function connectOnlooker({ path }: Pick<SqliteOptions, 'path'>): DatabaseSync {
+  return new DatabaseSync(existsSync(path) ? path : ':memory:', { timeout: LOCK_PATIENCE });
 }
 
 /**

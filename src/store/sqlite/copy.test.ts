@@ -31,7 +31,6 @@ it('copies what is committed, the log beside the file included, for the owner al
   writer.exec("insert into notes (text) values ('in the log only')");
   expect(copyDatabase(source, target)).toEqual({
     file: target,
-    bytes: statSync(target).size,
     tables: 1,
     rows: ROWS + 1,
   });
@@ -42,8 +41,19 @@ it('copies what is committed, the log beside the file included, for the owner al
   });
 });
 
-it('replaces an older copy, and what a killed one left', () => {
-  writeFileSync(target, 'an older copy');
+it('replaces a copy that holds the same, and no other', () => {
+  expect(copyDatabase(source, target).file).toBe(target);
+  expect(copyDatabase(source, target).file).toBe(target);
+  const db = connectWriter({ path: source, wal: true });
+  db.exec('delete from notes where id = 1');
+  db.close();
+  expect(copyDatabase(source, target)).toMatchObject({ file: `${target}.2`, rows: ROWS - 1 });
+  expect(copyDatabase(source, target).file).toBe(`${target}.2`);
+  using first = new DatabaseSync(target);
+  expect(first.prepare('select count(*) as rows from notes').get()).toEqual({ rows: ROWS });
+});
+
+it('replaces what a killed copy left', () => {
   writeFileSync(`${target}.tmp`, 'half a copy');
   writeFileSync(`${target}.tmp-journal`, 'a log that would undo the next copy');
   expect(copyDatabase(source, target)).toMatchObject({ rows: ROWS });

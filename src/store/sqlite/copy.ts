@@ -1,17 +1,28 @@
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 
 export interface ProvenCopy {
+  /** The name that was asked for, or that with a number where another copy has it. */
   readonly file: string;
-  readonly bytes: number;
   readonly tables: number;
   readonly rows: number;
 }
 
 /**
- * Copies the database to `target` in one read transaction, and compares the copy with it before it gets that name. An
- * older copy of that name is replaced. Nobody may write meanwhile.
+ * Copies the database to `target` in one read transaction, and compares the copy with it before it gets that name. What an
+ * earlier upgrade saved there is kept, and this one gets the next name. Nobody may write meanwhile.
  * @throws when there is no room, or the copy is not what it was made from
  */
 export function copyDatabase(source: string, target: string): ProvenCopy {
@@ -24,9 +35,10 @@ export function copyDatabase(source: string, target: string): ProvenCopy {
     db.prepare('vacuum into ?').run(unfinished);
     const counted = compare(db, unfinished);
     syncToDisk(unfinished);
-    renameSync(unfinished, target);
-    syncToDisk(path.dirname(target));
-    return { file: target, bytes: statSync(target).size, ...counted };
+    const file = freeName(target, unfinished);
+    renameSync(unfinished, file);
+    syncToDisk(path.dirname(file));
+    return { file, ...counted };
   } catch (error) {
     removeUnfinished(unfinished);
     throw error;
@@ -66,6 +78,33 @@ function rowCounts(db: DatabaseSync): ReadonlyMap<string, number> {
       Number(db.prepare(`select count(*) as rows from ${table}`).get()?.['rows']),
     ]),
   );
+}
+
+/** `target`, `target.2` and so on: the first that is free, or has the same content, as after a migration that failed. */
+function freeName(target: string, unfinished: string): string {
+  for (let n = 1; ; n++) {
+    const name = n === 1 ? target : `${target}.${n}`;
+    if (!existsSync(name) || sameContent(name, unfinished)) return name;
+  }
+}
+
+function sameContent(one: string, other: string): boolean {
+  return statSync(one).size === statSync(other).size && digestOf(one) === digestOf(other);
+}
+
+function digestOf(file: string): string {
+  const hash = createHash('sha256');
+  const chunk = Buffer.alloc(2 ** 20);
+  const descriptor = openSync(file, 'r');
+  try {
+    for (let read = -1; read !== 0; ) {
+      read = readSync(descriptor, chunk);
+      hash.update(chunk.subarray(0, read));
+    }
+  } finally {
+    closeSync(descriptor);
+  }
+  return hash.digest('hex');
 }
 
 function syncToDisk(file: string): void {

@@ -1,6 +1,11 @@
-import { BOOKKEEPING, type SchemaConnection, type TurnAlone } from '../migrations/connection.ts';
+import {
+  BOOKKEEPING,
+  type SchemaConnection,
+  type SchemaParts,
+  type TurnAlone,
+} from '../migrations/connection.ts';
 import { sqliteCatalog } from './catalog.ts';
-import { connectWriter, type SqliteOptions } from './connect.ts';
+import { connectOnlooker, connectWriter, type SqliteOptions } from './connect.ts';
 import { translated } from './errors.ts';
 
 const NAMES = `select type || ' ' || name as name from sqlite_schema where type in ('table', 'index')
@@ -11,8 +16,11 @@ const NAMES = `select type || ' ' || name as name from sqlite_schema where type 
  * A connection for migrations; open it before the writer thread or after it. The lock of the state directory keeps other
  * processes out, and the kernel takes it from whoever dies: a lease on top would only make the next start wait for its term.
  */
-export function openSqliteSchema(options: SqliteOptions): SchemaConnection {
-  const db = connectWriter(options);
+export function openSqliteSchema(
+  options: SqliteOptions,
+  { onlyLook = false }: Pick<SchemaParts, 'onlyLook'>,
+): SchemaConnection {
+  const db = onlyLook ? connectOnlooker(options) : connectWriter(options);
   const all = async (text: string, values: readonly unknown[] = []) =>
     translated(() => db.prepare(text).all(...(values as string[])));
   const run = async (text: string, values: readonly unknown[] = []) =>
@@ -38,6 +46,7 @@ export function openSqliteSchema(options: SqliteOptions): SchemaConnection {
     all,
     run,
     placeholder: () => '?',
+    schema: async () => 'main',
     async tables() {
       const rows = await all(
         "select name from sqlite_schema where type = 'table' and name not like 'sqlite_%'",
