@@ -7,10 +7,10 @@ import { Failure } from '../kernel/errors.ts';
 import type { Ids } from '../kernel/ids.ts';
 import type { Random } from '../kernel/random.ts';
 import type { Watch } from '../kernel/watch.ts';
-import type { Custody } from '../keys/custody.ts';
-import type { MoveParts, MoveProgress, MoveReport } from '../keys/move.ts';
-import type { ReencryptProgress, ReencryptReport } from '../keys/reencrypt.ts';
-import type { ShareSet } from '../keys/shares.ts';
+import type { Custody } from '../keys/sealing/custody.ts';
+import type { ReencryptProgress, ReencryptReport } from '../keys/sealing/reencrypt.ts';
+import type { ShareSet } from '../keys/sealing/shares.ts';
+import type { MoveParts, MoveProgress, MoveReport } from '../keys/stores/move.ts';
 import { underLease } from '../ops/lease.ts';
 import type { Aggregates } from '../store/store.ts';
 import { onlyHere } from './access.ts';
@@ -95,8 +95,8 @@ export async function reencryptKeys(
   watch: Watch<ReencryptProgress>,
   caller: Caller,
 ): Promise<ReencryptReport> {
-  const { reencrypt } = await import('../keys/reencrypt.ts');
-  const { sealedPrivateKeys } = await import('../keys/sealed-rows.ts');
+  const { reencrypt } = await import('../keys/sealing/reencrypt.ts');
+  const { sealedPrivateKeys } = await import('../keys/sealing/sealed-rows.ts');
   const parts = {
     store: store.dataKeys,
     dataKeys: await custody.dataKeys(),
@@ -126,7 +126,7 @@ export async function movePrivateKeys(
     keyStores: custody,
     onMoved: (move) => audit.record({ action: 'key.moved', ...caller, detail: { ...move, to } }),
   };
-  const { moveKeys } = await import('../keys/move.ts');
+  const { moveKeys } = await import('../keys/stores/move.ts');
   // Two in opposite directions would each remove the copy that the other one has proven.
   const run = await underLease({ leases: store.leases, clock, ids }, 'move-keys', (lost) =>
     moveKeys(parts, to, { ...watch, signal: AbortSignal.any([watch.signal, lost]) }),
@@ -146,7 +146,7 @@ export async function shareMasterKey(
   caller: Caller,
 ): Promise<SharesReport> {
   onlyHere(caller, 'Recovery shares do not travel over the network.', 'authserver keys shares create');
-  const { makeShares } = await import('../keys/shares.ts');
+  const { makeShares } = await import('../keys/sealing/shares.ts');
   const { current } = await custody.masters();
   if (current.secret === undefined) {
     throw new Failure(

@@ -15,8 +15,8 @@ import {
   shareMasterKey,
 } from '../admin/keys-custody.ts';
 import { systemRandom } from '../kernel/random.ts';
-import type { MoveProgress, MoveReport } from '../keys/move.ts';
-import type { ReencryptProgress, ReencryptReport } from '../keys/reencrypt.ts';
+import type { ReencryptProgress, ReencryptReport } from '../keys/sealing/reencrypt.ts';
+import type { MoveProgress, MoveReport } from '../keys/stores/move.ts';
 import type { DayTwoVerb, Workshop } from './day-two.ts';
 import { KeyCustody } from './keys.ts';
 

@@ -5,12 +5,12 @@ import { Failure } from '../kernel/errors.ts';
 import type { Ids } from '../kernel/ids.ts';
 import type { Log } from '../kernel/log.ts';
 import type { Random } from '../kernel/random.ts';
-import type { Custody, CustodyState } from '../keys/custody.ts';
-import type { DataKeys } from '../keys/data-keys.ts';
-import type { KeyStore } from '../keys/key-store.ts';
-import { openKeyfile } from '../keys/keyfile.ts';
-import type { MasterKey, MasterKeys } from '../keys/master-key.ts';
-import { pemKeyStore } from '../keys/pem-key-store.ts';
+import type { Custody, CustodyState } from '../keys/sealing/custody.ts';
+import type { DataKeys } from '../keys/sealing/data-keys.ts';
+import type { MasterKey, MasterKeys } from '../keys/sealing/master-key.ts';
+import type { KeyStore } from '../keys/stores/key-store.ts';
+import { openKeyfile } from '../keys/stores/keyfile.ts';
+import { pemKeyStore } from '../keys/stores/pem-key-store.ts';
 import type { VaultClient } from '../keys/vault/client.ts';
 import type { VaultAuth } from '../keys/vault/token.ts';
 import type { Store } from '../store/store.ts';
@@ -126,13 +126,13 @@ export class KeyCustody implements Custody {
       case 'keyfile':
         return pemKeyStore(await openKeyfile({ folder: signing.key_path, clock, log }));
       case 'database': {
-        const { databaseStore } = await import('../keys/database-store.ts');
+        const { databaseStore } = await import('../keys/stores/database-store.ts');
         return pemKeyStore(
           databaseStore({ store: store.privateKeys, dataKeys: await this.dataKeys(), clock }),
         );
       }
       case 'env': {
-        const { envStore } = await import('../keys/env-store.ts');
+        const { envStore } = await import('../keys/stores/env-store.ts');
         const settings = [
           { variable: 'AUTHSERVER_SIGNING_KEY', text: signing.key },
           { variable: 'AUTHSERVER_SIGNING_KEY_NEXT', text: signing.key_next },
@@ -150,7 +150,7 @@ export class KeyCustody implements Custody {
 
   async #openDataKeys(): Promise<DataKeys> {
     const { store, clock, random, ids } = this.#parts;
-    const { DataKeys, masterKeyMissing } = await import('../keys/data-keys.ts');
+    const { DataKeys, masterKeyMissing } = await import('../keys/sealing/data-keys.ts');
     if (this.#config.data_encryption.driver === 'none') {
       const needed = (await store.dataKeys.list({})).map(({ master_key_id }) => master_key_id);
       throw needed.length > 0 ? masterKeyMissing([...new Set(needed)], []) : noMasterKey();
@@ -163,7 +163,7 @@ export class KeyCustody implements Custody {
   }
 
   async #openMasters(): Promise<MasterKeys> {
-    const { masterKeys } = await import('../keys/master-key.ts');
+    const { masterKeys } = await import('../keys/sealing/master-key.ts');
     const { driver, vault_transit } = this.#config.data_encryption;
     const old = await this.#oldKeys();
     if (driver === 'none') throw noMasterKey();
@@ -201,12 +201,12 @@ export class KeyCustody implements Custody {
   }
 
   async #aes(text: string, source: string): Promise<MasterKey> {
-    const { aesMasterKey } = await import('../keys/master-key.ts');
+    const { aesMasterKey } = await import('../keys/sealing/master-key.ts');
     return aesMasterKey(text, source, this.#parts.random);
   }
 
   async #aesFrom(argv: readonly string[], source: string): Promise<MasterKey> {
-    const { outputOf } = await import('../keys/key-command.ts');
+    const { outputOf } = await import('../keys/sealing/key-command.ts');
     return this.#aes(await outputOf(argv, source, this.#config.data_encryption.key_command_timeout), source);
   }
 

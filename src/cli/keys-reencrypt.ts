@@ -1,4 +1,4 @@
-import type { ReencryptProgress, ReencryptReport } from '../keys/reencrypt.ts';
+import type { ReencryptProgress, ReencryptReport } from '../keys/sealing/reencrypt.ts';
 import { type CliContext, type Command, command } from './command.ts';
 import { flag } from './option.ts';
 import { column } from './print/printer.ts';

@@ -90,7 +90,7 @@ export async function verifyShares(context: CliContext): Promise<SharesVerdict> 
 /** From standard input, never from arguments, which other users of the machine could read. */
 async function readShares(context: CliContext): Promise<{ secret: Buffer; master_key_id: string }> {
   if (context.terminal) context.stderr.write('Shares on standard input, one a line; Ctrl-D ends them.\n');
-  const { combineShares, readLines } = await import('../keys/shares.ts');
+  const { combineShares, readLines } = await import('../keys/sealing/shares.ts');
   return combineShares(readLines(await context.readSecret('Shares', { stdin: true })));
 }
 

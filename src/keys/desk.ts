@@ -1,10 +1,10 @@
 import { Failure } from '../kernel/errors.ts';
 import type { SigningKeyRecord } from '../store/records.ts';
 import { discardUnpublished, newRecord } from './first-key.ts';
-import type { KeyStore } from './key-store.ts';
 import type { KeyView, RingKey } from './key-view.ts';
 import { retirementMargin, retiresAt } from './lifecycle.ts';
 import type { KeyChange, KeyringParts } from './parts.ts';
+import type { KeyStore } from './stores/key-store.ts';
 
 /** What the verbs that change keys work with: the parts of a keyring, what it knows, and how it learns more. */
 export interface KeyDesk {

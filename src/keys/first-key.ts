@@ -3,7 +3,7 @@ import { Failure } from '../kernel/errors.ts';
 import type { SigningKeyRecord } from '../store/records.ts';
 import type { SigningKeyStore } from '../store/store.ts';
 import type { Algorithm } from './jwk.ts';
-import type { KeyStore, PublicHalf } from './key-store.ts';
+import type { KeyStore, PublicHalf } from './stores/key-store.ts';
 
 export interface FirstKeyParts {
   readonly store: SigningKeyStore;

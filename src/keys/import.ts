@@ -5,9 +5,9 @@ import type { KeyState, SigningKeyRecord } from '../store/records.ts';
 import { type KeyDesk, lastWord, records, signsFrom, storeOf, takeOver, untilSettled } from './desk.ts';
 import { discardUnpublished, newRecord } from './first-key.ts';
 import { type KeyPair, pairOf, readKeyPair, writePem } from './key-pair.ts';
-import type { KeyStore, PemStore } from './key-store.ts';
 import { refuseUnanswered } from './key-view.ts';
 import { activatesAt } from './lifecycle.ts';
+import type { KeyStore, PemStore } from './stores/key-store.ts';
 
 export interface ImportInput {
   /** PKCS #8 or SEC 1 in PEM, or a private JWK. */

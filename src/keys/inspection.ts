@@ -7,8 +7,8 @@ import { thumbprint } from './jwk.ts';
 import { parseJws, verifySignature } from './jws.ts';
 import type { RingKey } from './key-view.ts';
 import { isDueToRetire, isDueToSign } from './lifecycle.ts';
-import { strayCopies } from './move.ts';
 import { importCommand } from './recovery.ts';
+import { strayCopies } from './stores/move.ts';
 
 /** What was found of one key. */
 export interface KeyFinding {

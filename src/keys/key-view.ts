@@ -3,7 +3,7 @@ import { asFailure, Failure } from '../kernel/errors.ts';
 import type { KeyState, SigningKeyRecord } from '../store/records.ts';
 import { type PublicJwk, publicJwk } from './jwk.ts';
 import type { JwsSigner } from './jws.ts';
-import type { KeyStores } from './key-store.ts';
+import type { KeyStores } from './stores/key-store.ts';
 
 export interface RingKey {
   readonly record: SigningKeyRecord;

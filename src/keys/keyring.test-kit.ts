@@ -5,12 +5,12 @@ import { type Clock, systemClock } from '../kernel/clock.ts';
 import { type Log, type LogFields, silentLog } from '../kernel/log.ts';
 import type { SigningKeyStore } from '../store/store.ts';
 import type { Algorithm } from './jwk.ts';
-import type { KeyStore, KeyStores, PemStore } from './key-store.ts';
-import { openKeyfile } from './keyfile.ts';
 import { type KeyChange, type Keyring, openKeyring } from './keyring.ts';
 import type { Timing } from './lifecycle.ts';
 import { MemoryKeyRows } from './memory-store.test-kit.ts';
-import { pemKeyStore } from './pem-key-store.ts';
+import type { KeyStore, KeyStores, PemStore } from './stores/key-store.ts';
+import { openKeyfile } from './stores/keyfile.ts';
+import { pemKeyStore } from './stores/pem-key-store.ts';
 
 /** A clock that stands still until it is moved. */
 export class ManualClock implements Clock {

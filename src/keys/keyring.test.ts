@@ -13,7 +13,7 @@ import { makeKeyPair } from './key-pair.ts';
 import { Installation, onlyStore, TIMING } from './keyring.test-kit.ts';
 import type { Keyring } from './keyring.ts';
 import { VIEW_LIFETIME } from './lifecycle.ts';
-import { pemKeyStore } from './pem-key-store.ts';
+import { pemKeyStore } from './stores/pem-key-store.ts';
 
 const stateOf = (ring: Keyring, kid: string) => ring.state().keys.find((key) => key.kid === kid)?.state;
 const kids = (ring: Keyring) => ring.jwks().keys.map((key) => key.kid);

@@ -2,8 +2,8 @@ import type { Clock } from '../kernel/clock.ts';
 import type { Log } from '../kernel/log.ts';
 import type { SigningKeyStore } from '../store/store.ts';
 import type { Algorithm } from './jwk.ts';
-import type { KeyStores } from './key-store.ts';
 import type { Timing } from './lifecycle.ts';
+import type { KeyStores } from './stores/key-store.ts';
 
 export interface KeyChange {
   readonly action:

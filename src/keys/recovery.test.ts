@@ -4,7 +4,7 @@ import { Failure } from '../kernel/errors.ts';
 import { makeKeyPair, writePem } from './key-pair.ts';
 import { Installation, onlyStore, TIMING } from './keyring.test-kit.ts';
 import { retiresAt } from './lifecycle.ts';
-import { pemKeyStore } from './pem-key-store.ts';
+import { pemKeyStore } from './stores/pem-key-store.ts';
 
 /** An installation whose signing key is lost, and a token of it. */
 async function lost() {

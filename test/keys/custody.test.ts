@@ -4,7 +4,7 @@ import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose';
 import { expect, test } from 'vitest';
-import { masterKeyId } from '../../src/keys/master-key.ts';
+import { masterKeyId } from '../../src/keys/sealing/master-key.ts';
 import { describeEngines, freshStorage } from '../setup/engines.ts';
 import { type Outcome, startServer, TestServer } from '../setup/server.ts';
 import { newMasterKey } from './deployment.ts';

@@ -2,7 +2,7 @@
 // that the process does has any effect.
 
 import * as nodeDisk from 'node:fs/promises';
-import type { Disk } from '../../src/keys/keyfile.ts';
+import type { Disk } from '../../src/keys/stores/keyfile.ts';
 
 export class Killed extends Error {}
 

@@ -14,7 +14,7 @@ import {
 import type { Rooms } from '../../src/app/compose.ts';
 import { loadConfig } from '../../src/app/config.ts';
 import { asFailure } from '../../src/kernel/errors.ts';
-import { masterKeyId } from '../../src/keys/master-key.ts';
+import { masterKeyId } from '../../src/keys/sealing/master-key.ts';
 import { describeEngines } from '../setup/engines.ts';
 import { Deployment, newMasterKey, type Settings, sealedBy } from './deployment.ts';
 import { FakeVault } from './vault/fake-vault.ts';

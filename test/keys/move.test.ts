@@ -4,7 +4,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { asFailure } from '../../src/kernel/errors.ts';
 import { newRecord } from '../../src/keys/first-key.ts';
 import { makeKeyPair, writePem } from '../../src/keys/key-pair.ts';
-import { type MoveReport, moveKeys, strayCopies } from '../../src/keys/move.ts';
+import { type MoveReport, moveKeys, strayCopies } from '../../src/keys/stores/move.ts';
 import { describeEngines } from '../setup/engines.ts';
 import {
   Deployment,

@@ -2,12 +2,12 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { asFailure } from '../../src/kernel/errors.ts';
 import { makeIds } from '../../src/kernel/ids.ts';
 import { systemRandom } from '../../src/kernel/random.ts';
-import { DataKeys } from '../../src/keys/data-keys.ts';
 import { makeKeyPair, writePem } from '../../src/keys/key-pair.ts';
-import type { PemStore } from '../../src/keys/key-store.ts';
-import { masterKeyId } from '../../src/keys/master-key.ts';
-import { type ReencryptReport, reencrypt } from '../../src/keys/reencrypt.ts';
-import { sealedPrivateKeys } from '../../src/keys/sealed-rows.ts';
+import { DataKeys } from '../../src/keys/sealing/data-keys.ts';
+import { masterKeyId } from '../../src/keys/sealing/master-key.ts';
+import { type ReencryptReport, reencrypt } from '../../src/keys/sealing/reencrypt.ts';
+import { sealedPrivateKeys } from '../../src/keys/sealing/sealed-rows.ts';
+import type { PemStore } from '../../src/keys/stores/key-store.ts';
 import type { Store } from '../../src/store/store.ts';
 import { describeEngines } from '../setup/engines.ts';
 import {

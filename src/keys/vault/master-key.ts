@@ -1,5 +1,5 @@
 import { Failure } from '../../kernel/errors.ts';
-import type { MasterKey } from '../master-key.ts';
+import type { MasterKey } from '../sealing/master-key.ts';
 import type { VaultClient } from './client.ts';
 import type { TransitKey } from './transit-key.ts';
 import { pathOf } from './transit-key.ts';

@@ -8,8 +8,8 @@ import type { SigningKeyRecord } from '../../store/records.ts';
 import type { SigningKeyStore } from '../../store/store.ts';
 import type { Algorithm } from '../jwk.ts';
 import { JwsSigner, parseJws, verifySignature } from '../jws.ts';
-import type { KeyStore, PublicHalf } from '../key-store.ts';
-import { unusablePrivateHalf } from '../pem-key-store.ts';
+import type { KeyStore, PublicHalf } from '../stores/key-store.ts';
+import { unusablePrivateHalf } from '../stores/pem-key-store.ts';
 import type { VaultClient } from './client.ts';
 import {
   pathOf,

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import type { Failure } from '../kernel/errors.ts';
+import type { Failure } from '../../kernel/errors.ts';
+import { type KeyPair, makeKeyPair, writePem } from '../key-pair.ts';
+import { Installation, TIMING } from '../keyring.test-kit.ts';
+import { openKeyring } from '../keyring.ts';
+import { MemoryKeyRows } from '../memory-store.test-kit.ts';
 import { envStore } from './env-store.ts';
-import { type KeyPair, makeKeyPair, writePem } from './key-pair.ts';
-import { Installation, TIMING } from './keyring.test-kit.ts';
-import { openKeyring } from './keyring.ts';
-import { MemoryKeyRows } from './memory-store.test-kit.ts';
 
 const [first, second] = [await makeKeyPair('ES256'), await makeKeyPair('EdDSA')];
 

@@ -3,9 +3,9 @@
  * is asked for, every row is sealed under a new data key. Each row is written only where it still is what was read, so a
  * run may be killed and repeated, and two may run at once: the end is the same. A proof ends it.
  */
-import { asFailure, Failure } from '../kernel/errors.ts';
-import type { Watch } from '../kernel/watch.ts';
-import type { DataKeyStore } from '../store/store.ts';
+import { asFailure, Failure } from '../../kernel/errors.ts';
+import type { Watch } from '../../kernel/watch.ts';
+import type { DataKeyStore } from '../../store/store.ts';
 import type { DataKeys } from './data-keys.ts';
 import type { SealedRow, SealedRows } from './sealed-rows.ts';
 import { dataKeyOf } from './sealing.ts';

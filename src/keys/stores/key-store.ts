@@ -1,6 +1,6 @@
-import type { SigningKeyRecord } from '../store/records.ts';
-import type { Algorithm, PublicJwk } from './jwk.ts';
-import type { JwsSigner } from './jws.ts';
+import type { SigningKeyRecord } from '../../store/records.ts';
+import type { Algorithm, PublicJwk } from '../jwk.ts';
+import type { JwsSigner } from '../jws.ts';
 
 /** What may be known of a key. */
 export interface PublicHalf {

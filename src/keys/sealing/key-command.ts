@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { Failure } from '../kernel/errors.ts';
+import { Failure } from '../../kernel/errors.ts';
 
 /**
  * What a program prints, run without a shell.

@@ -2,9 +2,9 @@
  * The key store `env`: private keys that the settings hold, so in environment variables. It makes none and removes none: a
  * rotation takes up the next key that the settings name.
  */
-import { Failure } from '../kernel/errors.ts';
-import type { SigningKeyStore } from '../store/store.ts';
-import { type KeyPair, readKeyPair, writePem } from './key-pair.ts';
+import { Failure } from '../../kernel/errors.ts';
+import type { SigningKeyStore } from '../../store/store.ts';
+import { type KeyPair, readKeyPair, writePem } from '../key-pair.ts';
 import type { KeyStore, PemStore } from './key-store.ts';
 import { pemKeyStore } from './pem-key-store.ts';
 

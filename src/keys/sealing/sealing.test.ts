@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { systemRandom } from '../kernel/random.ts';
+import { systemRandom } from '../../kernel/random.ts';
 import { type DataKey, dataKeyOf, type Place, seal, unseal } from './sealing.ts';
 
 const key: DataKey = { id: 'dk_1', secret: systemRandom.bytes(32) };

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { asFailure, type Failure } from '../kernel/errors.ts';
-import { systemRandom } from '../kernel/random.ts';
+import { asFailure, type Failure } from '../../kernel/errors.ts';
+import { systemRandom } from '../../kernel/random.ts';
 import { masterKeyId } from './master-key.ts';
 import { combineShares, makeShares, readLines } from './shares.ts';
 

@@ -3,11 +3,11 @@
  * noted in the database, and only then removed where it was: at every moment it is where its row says.
  */
 import { createPublicKey } from 'node:crypto';
-import { Failure } from '../kernel/errors.ts';
-import type { Watch } from '../kernel/watch.ts';
-import type { SigningKeyRecord } from '../store/records.ts';
-import type { PrivateKeyStore, SigningKeyStore } from '../store/store.ts';
-import { parseJws, verifySignature } from './jws.ts';
+import { Failure } from '../../kernel/errors.ts';
+import type { Watch } from '../../kernel/watch.ts';
+import type { SigningKeyRecord } from '../../store/records.ts';
+import type { PrivateKeyStore, SigningKeyStore } from '../../store/store.ts';
+import { parseJws, verifySignature } from '../jws.ts';
 import type { KeyStore, KeyStores, PemStore } from './key-store.ts';
 
 export interface MoveParts {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { asFailure } from '../kernel/errors.ts';
+import { asFailure } from '../../kernel/errors.ts';
 import { outputOf } from './key-command.ts';
 
 const node = (script: string) => [process.execPath, '-e', script];

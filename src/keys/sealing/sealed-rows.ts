@@ -1,5 +1,5 @@
-import type { PrivateKeyStore } from '../store/store.ts';
-import { privateKeyPlace } from './database-store.ts';
+import type { PrivateKeyStore } from '../../store/store.ts';
+import { privateKeyPlace } from '../stores/database-store.ts';
 import type { Place } from './sealing.ts';
 
 export interface SealedRow {

@@ -3,8 +3,8 @@
  * the settings (`aes_master`); vault/master-key.ts has the one that never leaves Vault.
  */
 import { hkdfSync } from 'node:crypto';
-import { Failure } from '../kernel/errors.ts';
-import type { Random } from '../kernel/random.ts';
+import { Failure } from '../../kernel/errors.ts';
+import type { Random } from '../../kernel/random.ts';
 import { decrypt, encrypt } from './sealing.ts';
 
 export interface MasterKey {

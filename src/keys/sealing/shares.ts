@@ -4,8 +4,8 @@
  */
 import { hash } from 'node:crypto';
 import { combine, split } from 'shamir-secret-sharing';
-import { Failure } from '../kernel/errors.ts';
-import type { Random } from '../kernel/random.ts';
+import { Failure } from '../../kernel/errors.ts';
+import type { Random } from '../../kernel/random.ts';
 import { masterKeyId } from './master-key.ts';
 
 /** What is kept of a set of shares: nothing of the key. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { Failure } from '../kernel/errors.ts';
-import { systemRandom } from '../kernel/random.ts';
+import type { Failure } from '../../kernel/errors.ts';
+import { systemRandom } from '../../kernel/random.ts';
 import { aesMasterKey, masterKeyId } from './master-key.ts';
 
 const secret = systemRandom.bytes(32);

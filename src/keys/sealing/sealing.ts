@@ -3,8 +3,8 @@
  * The additional data bind it to its table, column and row, so that a ciphertext that was moved elsewhere does not open.
  */
 import { createCipheriv, createDecipheriv } from 'node:crypto';
-import { fromBase64url } from '../kernel/bytes.ts';
-import type { Random } from '../kernel/random.ts';
+import { fromBase64url } from '../../kernel/bytes.ts';
+import type { Random } from '../../kernel/random.ts';
 
 /** A key that seals rows, as it is in memory. */
 export interface DataKey {

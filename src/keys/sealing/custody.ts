@@ -1,5 +1,5 @@
+import type { KeyStores } from '../stores/key-store.ts';
 import type { DataKeys } from './data-keys.ts';
-import type { KeyStores } from './key-store.ts';
 import type { MasterKeys } from './master-key.ts';
 
 /** What an operator wants to see of it at a glance. */

@@ -7,9 +7,9 @@
  */
 import * as nodeDisk from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { Clock } from '../kernel/clock.ts';
-import { Failure } from '../kernel/errors.ts';
-import type { Log } from '../kernel/log.ts';
+import type { Clock } from '../../kernel/clock.ts';
+import { Failure } from '../../kernel/errors.ts';
+import type { Log } from '../../kernel/log.ts';
 import type { PemStore } from './key-store.ts';
 
 /** What is used of the file system. */

@@ -1,10 +1,10 @@
 /** The key store `database` (AuthPlane's `postgres_key`): PEM texts sealed in the table `private_keys`. */
-import type { Clock } from '../kernel/clock.ts';
-import { Failure } from '../kernel/errors.ts';
-import type { PrivateKeyStore } from '../store/store.ts';
-import type { DataKeys } from './data-keys.ts';
+import type { Clock } from '../../kernel/clock.ts';
+import { Failure } from '../../kernel/errors.ts';
+import type { PrivateKeyStore } from '../../store/store.ts';
+import type { DataKeys } from '../sealing/data-keys.ts';
+import type { Place } from '../sealing/sealing.ts';
 import type { PemStore } from './key-store.ts';
-import type { Place } from './sealing.ts';
 
 export interface DatabaseStoreParts {
   readonly store: PrivateKeyStore;

@@ -1,10 +1,10 @@
 /** The data keys of an installation, opened with the master keys of the settings. */
-import type { Clock } from '../kernel/clock.ts';
-import { Failure } from '../kernel/errors.ts';
-import type { Ids } from '../kernel/ids.ts';
-import type { Random } from '../kernel/random.ts';
-import type { DataKeyRecord } from '../store/records.ts';
-import type { DataKeyStore } from '../store/store.ts';
+import type { Clock } from '../../kernel/clock.ts';
+import { Failure } from '../../kernel/errors.ts';
+import type { Ids } from '../../kernel/ids.ts';
+import type { Random } from '../../kernel/random.ts';
+import type { DataKeyRecord } from '../../store/records.ts';
+import type { DataKeyStore } from '../../store/store.ts';
 import type { MasterKey, MasterKeys } from './master-key.ts';
 import { type DataKey, dataKeyOf, type Place, seal, unseal } from './sealing.ts';
 

@@ -1,8 +1,8 @@
-import { Failure } from '../kernel/errors.ts';
-import type { SigningKeyRecord } from '../store/records.ts';
-import { thumbprint } from './jwk.ts';
-import { JwsSigner, localSignature } from './jws.ts';
-import { type KeyPair, makeKeyPair, readKeyPair, writePem } from './key-pair.ts';
+import { Failure } from '../../kernel/errors.ts';
+import type { SigningKeyRecord } from '../../store/records.ts';
+import { thumbprint } from '../jwk.ts';
+import { JwsSigner, localSignature } from '../jws.ts';
+import { type KeyPair, makeKeyPair, readKeyPair, writePem } from '../key-pair.ts';
 import type { KeyStore, PemStore } from './key-store.ts';
 
 /** A key store whose keys are made, and sign, in this process. */

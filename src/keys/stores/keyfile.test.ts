@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { systemClock } from '../kernel/clock.ts';
-import type { Failure } from '../kernel/errors.ts';
-import { type LogFields, silentLog } from '../kernel/log.ts';
-import { makeKeyPair, readKeyPair, writePem } from './key-pair.ts';
+import { systemClock } from '../../kernel/clock.ts';
+import type { Failure } from '../../kernel/errors.ts';
+import { type LogFields, silentLog } from '../../kernel/log.ts';
+import { makeKeyPair, readKeyPair, writePem } from '../key-pair.ts';
 import { type Disk, openKeyfile } from './keyfile.ts';
 
 let state: string;
