@@ -176,7 +176,8 @@ async function openFused(rig: Rig, halves: PrivateHalves, current: { fuse: Fuse 
 }
 
 describeEngines('a kill at every write of', (engine) => {
-  for (const halves of PRIVATE_HALVES) {
+  // Private halves that are kept elsewhere never meet the engine, so one engine will do for them.
+  for (const halves of PRIVATE_HALVES.filter(({ external }) => !external || engine.name === 'sqlite')) {
     const chores = CHORES.filter(({ ownHalves }) => !(ownHalves && halves.external));
     test.each(chores)(`$name, with private halves in ${halves.name}`, { timeout: 60_000 }, async (chore) => {
       await using rig = await Rig.make(engine);

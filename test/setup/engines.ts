@@ -23,6 +23,9 @@ if (ONLY && !ALL.some((engine) => engine.name === ONLY)) {
   throw new Error(`AUTHSERVER_TEST_ENGINES is "${ONLY}"; it must be sqlite or postgres, or unset for both.`);
 }
 
+/** The empty database of the shared server that all others are copies of. */
+export const BLANK = 'blank';
+
 /** The engines of this run: both, unless AUTHSERVER_TEST_ENGINES names one. */
 export const engines: readonly Engine[] = ALL.filter((engine) => !ONLY || engine.name === ONLY);
 
@@ -57,7 +60,7 @@ async function freshDatabase(): Promise<FreshStorage> {
   const server = inject('postgresDsn');
   if (!server) throw new Error('This run has no PostgreSQL: AUTHSERVER_TEST_ENGINES leaves it out.');
   const name = `test_${randomBytes(8).toString('hex')}`;
-  await query(server, `create database ${name}`);
+  await query(server, `create database ${name} template ${BLANK}`);
   const dsn = new URL(server);
   dsn.pathname = `/${name}`;
   const dispose = async () => {
