@@ -2,13 +2,17 @@
  * The admin API as a function: over the socket of the server that runs on this state directory, or in this process where
  * none runs. So each administrative verb exists once, as a route of the admin API.
  */
-import { request as httpRequest } from 'node:http';
+import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
 import { json as readJson } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure, type FailureCode } from '../kernel/errors.ts';
 import { findAdminSocket } from './admin-socket.ts';
 import type { Config } from './config.ts';
 import { lockOwner, prepareStateDir, type StateLock, tryLock } from './state-dir.ts';
+
+// Importing node:http instead would also load what stands behind its re-exports: fetch, a tenth of a command's time.
+const { request: httpRequest } = process.getBuiltinModule('node:http');
 
 /** An answer of the admin API with a status below 400. */
 export interface AdminAnswer {
@@ -75,23 +79,34 @@ function overSocket(socketPath: string): AdminClient {
   };
 }
 
-function sendOverSocket(
+async function sendOverSocket(
   socketPath: string,
   method: AdminMethod,
   path: string,
   body: object | undefined,
 ): Promise<AdminAnswer> {
-  return new Promise((resolve, reject) => {
-    const headers = body === undefined ? {} : { 'content-type': 'application/json' };
-    const sent = httpRequest({ socketPath, method, path, headers, agent: false }, (response) => {
-      const status = response.statusCode ?? 0;
-      const isJson = /\bjson\b/.test(response.headers['content-type'] ?? '');
-      const read = isJson ? readJson(response) : Promise.resolve(response.resume() && undefined);
-      read.then((value) => resolve(answer(status, value))).catch(reject);
-    });
-    sent.once('error', (cause) => reject(new Failure('unavailable', 'The server went away.', { cause })));
-    sent.end(body === undefined ? undefined : JSON.stringify(body));
-  });
+  const response = await askOverSocket(socketPath, method, path, body);
+  const isJson = /\bjson\b/.test(response.headers['content-type'] ?? '');
+  const value = isJson ? await readJson(response) : response.resume() && undefined;
+  return answer(response.statusCode ?? 0, value);
+}
+
+/** Sends a request to the server behind a socket; its response, unread. Failures: `unavailable`. */
+export async function askOverSocket(
+  socketPath: string,
+  method: AdminMethod,
+  path: string,
+  body?: object,
+): Promise<IncomingMessage> {
+  const headers = body === undefined ? {} : { 'content-type': 'application/json' };
+  const sent = httpRequest({ socketPath, method, path, headers, agent: false });
+  sent.end(body === undefined ? undefined : JSON.stringify(body));
+  try {
+    const [response] = (await once(sent, 'response')) as [IncomingMessage];
+    return response;
+  } catch (cause) {
+    throw new Failure('unavailable', 'The server went away.', { cause });
+  }
 }
 
 async function openInProcess(config: Config, lock: StateLock | undefined): Promise<AdminClient> {

@@ -2,8 +2,6 @@
  * Day-2 verbs of the command line, done where the store is: in the server that runs on this state directory, by its admin
  * socket, or in this process. They need the database and nothing else: no signing key, no listener.
  */
-import { once } from 'node:events';
-import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { createInterface } from 'node:readline';
 import { json as readJson } from 'node:stream/consumers';
 import { AuditTrail } from '../audit/trail.ts';
@@ -14,7 +12,7 @@ import type { Log } from '../kernel/log.ts';
 import { systemRandom } from '../kernel/random.ts';
 import type { Watch } from '../kernel/watch.ts';
 import type { Store } from '../store/store.ts';
-import { failureOf, findOwner, type Problem } from './admin-client.ts';
+import { askOverSocket, failureOf, findOwner, type Problem } from './admin-client.ts';
 import type { Config } from './config.ts';
 import { openDatabase } from './database.ts';
 import { makeLog } from './log.ts';
@@ -88,13 +86,13 @@ async function follow<Progress, Report>(
   { progress, signal }: Watch<Progress>,
 ): Promise<Report> {
   const askToStop = () =>
-    void post(socketPath, `${path}/stop`).then(
+    void askOverSocket(socketPath, 'POST', `${path}/stop`).then(
       (answer) => answer.resume(),
       () => undefined,
     );
   signal.addEventListener('abort', askToStop, { once: true });
   try {
-    const answer = await post(socketPath, path, body);
+    const answer = await askOverSocket(socketPath, 'POST', path, body);
     if (answer.statusCode !== 200) {
       throw failureOf((await readJson(answer)) as Problem, `The admin API answered ${answer.statusCode}.`);
     }
@@ -110,17 +108,5 @@ async function follow<Progress, Report>(
     });
   } finally {
     signal.removeEventListener('abort', askToStop);
-  }
-}
-
-async function post(socketPath: string, path: string, body?: object): Promise<IncomingMessage> {
-  const headers = body === undefined ? {} : { 'content-type': 'application/json' };
-  const sent = httpRequest({ socketPath, method: 'POST', path, headers, agent: false });
-  sent.end(body === undefined ? undefined : JSON.stringify(body));
-  try {
-    const [answer] = (await once(sent, 'response')) as [IncomingMessage];
-    return answer;
-  } catch (cause) {
-    throw new Failure('unavailable', 'The server went away.', { cause });
   }
 }
