@@ -50,15 +50,19 @@ export interface PurgeProgress {
   readonly finished: boolean;
 }
 
-/** What is logged of each target when its turn is over; alerts are built on these lines. */
+/**
+ * What is logged of each target when its turn is over; alerts are built on these lines.
+ * @param quiet at debug only where nothing went and all is well
+ */
 export function logTarget(
   log: Log,
   { target: table, outcome, rows, duration, oldest_left, reason }: TargetReport,
+  quiet = false,
 ): void {
   if (outcome === 'untouched') return;
   if (outcome === 'failed') log.error({ table, rows, duration, error: reason }, 'purge failed');
   else if (outcome === 'stopped') log.warn({ table, rows, duration, oldest_left }, 'purge interrupted');
-  else log.info({ table, rows, duration, oldest_left }, 'purge completed');
+  else log[quiet && rows === 0 ? 'debug' : 'info']({ table, rows, duration, oldest_left }, 'purge completed');
 }
 
 export function untouched({ name: target }: PurgeTarget): TargetReport {

@@ -47,7 +47,7 @@ async function purgeWhereDue(parts: PurgeScheduleParts, signal: AbortSignal): Pr
   try {
     if (await wasPurged(parts)) return;
     const { outcome, rows, duration, held_by } = await purge.run(
-      { only: null, timeout: 0, dry_run: false },
+      { only: null, timeout: 0, dry_run: false, quiet: true },
       { progress: () => undefined, signal },
       { actor: 'system', ip: null },
     );
@@ -59,10 +59,13 @@ async function purgeWhereDue(parts: PurgeScheduleParts, signal: AbortSignal): Pr
   }
 }
 
-/** Has anybody, on a schedule of their own perhaps, purged everything since half an interval ago? */
+/**
+ * Has anybody, on a schedule of their own perhaps, purged everything since half an interval ago? Not in the time to come: a
+ * clock that ran ahead then must not keep the purge from running until now has caught up with it.
+ */
 async function wasPurged({ settings, clock, interval }: PurgeScheduleParts): Promise<boolean> {
   const last = await settings.get({ name: LAST_RUN });
-  return last !== undefined && clock.now() - Number(last.value) < interval / 2;
+  return last !== undefined && Math.abs(clock.now() - Number(last.value)) < interval / 2;
 }
 
 function jittered(wait: number, random: Random): number {

@@ -48,6 +48,8 @@ export interface PurgeRequest {
   readonly timeout: number;
   /** Only count. */
   readonly dry_run: boolean;
+  /** Nobody waits for it: targets of which nothing went are logged at debug only. */
+  readonly quiet?: boolean;
 }
 
 /** Who asked for a purge; the audit trail keeps it. */
@@ -109,10 +111,10 @@ export class Purge {
   async #purge(
     targets: readonly PurgeTarget[],
     started: number,
-    { timeout }: PurgeRequest,
+    { timeout, quiet = false }: PurgeRequest,
     { progress, signal }: Watch<PurgeProgress>,
   ): Promise<PurgeReport> {
-    const { clock, aim } = this.#parts;
+    const { clock, aim, log } = this.#parts;
     const pace = new Pace(aim);
     const isLate = () => timeout > 0 && clock.now() - started >= timeout;
     const reports: TargetReport[] = [];
@@ -129,7 +131,9 @@ export class Purge {
         signal,
         tell: (now) => progress({ target: target.name, number: index + 1, of: targets.length, ...now }),
       };
-      reports.push(await this.#purgeTarget(walk));
+      const done = await this.#purgeTarget(walk);
+      logTarget(log, done, quiet);
+      reports.push(done);
     }
     const outcomes = new Set(reports.map(({ outcome }) => outcome));
     const cut = outcomes.has('stopped') || outcomes.has('untouched');
@@ -139,7 +143,7 @@ export class Purge {
   }
 
   async #purgeTarget(walk: Walk): Promise<TargetReport> {
-    const { clock, log } = this.#parts;
+    const { clock } = this.#parts;
     const { target, since, tell } = walk;
     const state = { rows: 0, oldest_left: null as number | null, isCut: false };
     const done = (outcome: TargetReport['outcome'], reason: string | null): TargetReport => {
@@ -161,13 +165,11 @@ export class Purge {
       this.#meter
         .histogram('authserver_purge_duration_seconds', { target: target.name })
         .observe(ended.duration / 1000);
-      logTarget(log, ended);
       return ended;
     } catch (error) {
       const { message, detail } = asFailure(error);
       const failed = done('failed', detail ?? message);
       this.#meter.counter('authserver_purge_failures_total', { target: target.name }).add();
-      logTarget(log, failed);
       return failed;
     }
   }

@@ -1,11 +1,10 @@
 // Owns requests that work for the routes of the admin API, and what they have in common with the public ones.
 
 import { bearer, CALLBACK, PASSWORD, type Product } from '../oauth/product.ts';
-import type { Sample } from './request.ts';
+import { keySamples } from './key-samples.ts';
+import type { Sample, SampleMaker } from './request.ts';
 
 export const ADMIN_KEY = 'an-admin-key-of-32-characters-or-more';
-
-export type SampleMaker = (product: Product) => Promise<readonly Sample[]>;
 
 export const API = 'https://api.example/notes';
 
@@ -66,8 +65,6 @@ export const adminSamples: Readonly<Record<string, SampleMaker>> = {
   'GET /admin/resources': listing,
   'GET /admin/audit': async () => [{ headers: admin, query: { after: '1', limit: '2' } }],
   'GET /admin/status': listing,
-  'GET /admin/keys': listing,
-  'POST /admin/keys/rotate': listing,
   'POST /admin/api-key/rotate': async () => [{ refused: true, headers: admin }],
   'POST /admin/users': async () => [
     {
@@ -152,4 +149,6 @@ export const adminSamples: Readonly<Record<string, SampleMaker>> = {
   'POST /admin/initial-access-tokens': async () => [
     { headers: admin, json: { note: 'a', uses: 2, lifetime: 60 } },
   ],
+
+  ...keySamples,
 };

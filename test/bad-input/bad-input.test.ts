@@ -45,6 +45,14 @@ describeEngines('bad input', (engine) => {
     expect(range.faults).toEqual([]);
   }, 120_000);
 
+  it('knows a request that works for every endpoint that takes a body', async () => {
+    const unknown: string[] = [];
+    for (const { route } of range.targets.filter(takesBody)) {
+      if ((await samplesOf(route, range.product)).length === 0) unknown.push(`${route.method} ${route.path}`);
+    }
+    expect(unknown).toEqual([]);
+  });
+
   it('does no lasting harm: what worked before still works', async () => {
     expect('polluted' in {}).toBe(false);
     for (const target of range.targets) {

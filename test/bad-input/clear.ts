@@ -33,8 +33,20 @@ export function unclear(reply: Reply, method: string, kinds: readonly Route['kin
 
 function successFault({ headers, body }: Reply): string | undefined {
   const type = String(headers['content-type'] ?? '');
+  if (type === 'application/x-ndjson') return linesFault(body);
   if (type.includes('json')) return isObject(parsed(body)) ? undefined : 'the success is not a JSON object';
   return undefined;
+}
+
+/** What a verb that takes its time tells: how far it is, and in the last line what came of it. */
+function linesFault(body: string): string | undefined {
+  const lines = body.trimEnd().split('\n').map(parsed);
+  if (!lines.every(isObject)) return 'the success is not JSON lines';
+  const { report, failure } = lines.at(-1) as Json;
+  if (!isObject(failure)) return isObject(report) ? undefined : 'nothing came of it';
+  if (failure['code'] === 'internal') return 'it failed, and the fault is ours';
+  const isShaped = [failure['code'], failure['detail']].every((member) => typeof member === 'string');
+  return isShaped ? undefined : 'the failure tells nothing';
 }
 
 function errorFault(kind: Route['kind'], reply: Reply): string | undefined {

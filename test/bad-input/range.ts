@@ -13,11 +13,13 @@ import { ISSUER, Product } from '../oauth/product.ts';
 import type { Engine } from '../setup/engines.ts';
 import { ADMIN_KEY } from './admin-samples.ts';
 import type { Reply } from './clear.ts';
+import { SEALED } from './key-samples.ts';
 import type { Shot } from './request.ts';
 
 export interface Target {
   readonly route: Route;
-  readonly listener: 'public' | 'admin';
+  /** `socket`: the admin API as the operator has it, who may do more. */
+  readonly listener: 'public' | 'admin' | 'socket';
   /** The whole path, named parts included. */
   readonly path: string;
 }
@@ -38,7 +40,11 @@ export class Range {
   private constructor(product: Product, rooms: Rooms, faults: string[]) {
     this.product = product;
     this.faults = faults;
-    this.#apps = { public: makePublicServer(rooms, WELL), admin: makeAdminServer(rooms, 'tcp', WELL) };
+    this.#apps = {
+      public: makePublicServer(rooms, WELL),
+      admin: makeAdminServer(rooms, 'tcp', WELL),
+      socket: makeAdminServer(rooms, 'socket'),
+    };
     this.targets = targetsOf(rooms);
   }
 
@@ -47,6 +53,7 @@ export class Range {
       AUTHSERVER_ADMIN_API_KEY: ADMIN_KEY,
       AUTHSERVER_DCR_MODE: 'open',
       AUTHSERVER_RATE_LIMIT_ENABLED: 'false',
+      ...SEALED,
     });
     const faults: string[] = [];
     const log: Log = {
@@ -68,7 +75,7 @@ export class Range {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([this.#apps.public.close(), this.#apps.admin.close()]);
+    await Promise.all(Object.values(this.#apps).map((app) => app.close()));
     await this.product[Symbol.asyncDispose]();
   }
 }
@@ -86,6 +93,12 @@ function targetsOf(rooms: Rooms): readonly Target[] {
   return [
     ...belowIssuer.map((route) => ({ route, listener: 'public' as const, path: prefix + route.path })),
     ...[...atRoot, ...probes].map((route) => ({ route, listener: 'public' as const, path: route.path })),
-    ...[...operator, ...probes].map((route) => ({ route, listener: 'admin' as const, path: route.path })),
+    ...operator.map((route) => ({ route, listener: doorOf(route), path: route.path })),
+    ...probes.map((route) => ({ route, listener: 'admin' as const, path: route.path })),
   ];
+}
+
+/** The key of the API does not open all that is done to keys. */
+function doorOf({ path }: Route): 'admin' | 'socket' {
+  return path.startsWith('/admin/keys') ? 'socket' : 'admin';
 }

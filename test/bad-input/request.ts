@@ -1,5 +1,7 @@
 // Owns what a request is here before it is bytes: parameters that can be damaged one by one, and how they become bytes.
 
+import type { Product } from '../oauth/product.ts';
+
 /** Form-urlencoded pairs; a value that is damaged on purpose is already in its raw, encoded form. */
 export type Pair = readonly [name: string, raw: string];
 
@@ -14,6 +16,8 @@ export interface Sample {
   /** It is refused for a reason of its own, and only takes the damage further in. */
   readonly refused?: boolean;
 }
+
+export type SampleMaker = (product: Product) => Promise<readonly Sample[]>;
 
 export interface Shot {
   readonly method: string;

@@ -14,8 +14,8 @@ import {
   type Product,
   SECRET,
 } from '../oauth/product.ts';
-import { API, adminSamples, KEYED, METADATA, type SampleMaker } from './admin-samples.ts';
-import type { Sample } from './request.ts';
+import { API, adminSamples, KEYED, METADATA } from './admin-samples.ts';
+import type { Sample, SampleMaker } from './request.ts';
 
 /** Requests to this route that work right now, or say themselves that they do not; none for a route unknown here. */
 export async function samplesOf({ method, path }: Route, product: Product): Promise<readonly Sample[]> {

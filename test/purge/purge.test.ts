@@ -44,6 +44,15 @@ describeEngines('a purge', (engine) => {
     expect((await on.store.settings.get({ name: LAST_RUN }))?.value).toBe(String(on.clock.now()));
   });
 
+  test('that nobody asked for logs at debug what had nothing to do', async () => {
+    await using on = await stage(engine);
+    await fill(on, 3);
+    await on.purge({ quiet: true });
+    const seen = on.lines.map(([level, , { table }]) => [level, table]);
+    const loud = (name: string) => (name === 'machine-tokens' ? 'info' : 'debug');
+    expect(seen).toEqual(purgeTargets.map(({ name }) => [loud(name), name]));
+  });
+
   test('of some targets touches no other, and does not count as a purge of all', async () => {
     await using on = await stage(engine);
     await fill(on, 5);
@@ -249,5 +258,36 @@ test.skipIf(!engines.some(({ name }) => name === 'postgres'))(
     expect(performance.now() - began).toBeLessThan(700);
     await holding;
     expect((await on.purge({ only: ['machine-tokens'] })).rows).toBe(1);
+  },
+);
+
+test.skipIf(!engines.some(({ name }) => name === 'postgres'))(
+  'on PostgreSQL it leaves rows that come to life while it has them in hand, also where many end at the same moment',
+  async () => {
+    await using on = await stage({ name: 'postgres' });
+    if (on.storage.driver !== 'postgres') throw new Error('asked for postgres');
+    const many = 20_000;
+    await on.sql('create table revived (id text)');
+    await on.sql(
+      `insert into login_failures select 'id' || i, 1, 0, null, 1 from generate_series(0, ${many - 1}) as g(i)`,
+    );
+    // One after the other, each in a transaction of its own, as failed sign-ins would.
+    const reviving = query(
+      on.storage.dsn,
+      `do $$ begin
+         for i in 1..${many / 4} loop
+           with one as (update login_failures set expires_at = ${NOW + DAY}
+             where id = 'id' || (i * 7919) % ${many} returning id) insert into revived select id from one;
+           commit;
+         end loop;
+       end $$`,
+    );
+    const { rows } = await on.purge({ only: ['login-failures'] });
+    await reviving;
+    expect(rows).toBeGreaterThan(0);
+    const [revived] = await on.sql('select count(*) as n from revived');
+    expect(Number(revived?.['n'])).toBeGreaterThan(0);
+    const lost = 'select id from revived where id not in (select id from login_failures)';
+    expect(await on.sql(lost)).toEqual([]);
   },
 );

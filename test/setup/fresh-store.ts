@@ -19,3 +19,8 @@ export async function openFreshStore(choice: StorageChoice, clock: Clock = syste
   await migrateSchema(choice, { clock, random: systemRandom });
   return openStore(choice, silentLog);
 }
+
+/** Migrates the empty database for a server or a command to come: cheaper than a process that does. */
+export async function migrateFresh(storage: FreshStorage): Promise<void> {
+  await migrateSchema(storageChoice(storage), { clock: systemClock, random: systemRandom });
+}

@@ -320,7 +320,7 @@ export const tree = section('', {
         default: true,
       }),
       interval: duration(
-        { min: '1s', max: '30d' },
+        { min: '1s', max: '20d' },
         {
           text: 'Time between two purges, a tenth more or less. One is left out where another purge of everything has ended less than half of it ago.',
           default: '1h',

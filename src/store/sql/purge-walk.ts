@@ -64,18 +64,18 @@ function statementsOf(rows: string, { table, key, rule }: ExpiringRows) {
         ),
     ),
     deleteFew: make('deleteFew', (db: Builder, input: Few, sql) =>
-      db
-        .deleteFrom(any)
-        .where(
-          id,
-          'in',
-          db
-            .selectFrom(any)
-            .select(id)
-            .where(id, 'in', next(db, input))
-            .where(mayGo(sql, input))
-            .modifyEnd(sql`/*postgres for update skip locked*/`),
-        ),
+      db.deleteFrom(any).where(
+        id,
+        'in',
+        db
+          .selectFrom(any)
+          .select(id)
+          .where(id, 'in', next(db, input))
+          // PostgreSQL asks this again of a row that somebody has changed meanwhile, as it does not ask what was picked.
+          .where(sql<number>`expires_at + 0`, '<=', input.until)
+          .where(mayGo(sql, input))
+          .modifyEnd(sql`/*postgres for update skip locked*/`),
+      ),
     ),
     countSpan: make('countSpan', (db: Builder, input: Span, sql) =>
       between(db, input).select(counts(sql, mayGo(sql, input))),
