@@ -100,11 +100,14 @@ describe('stopping it', () => {
 
 test('300 MB of rows pass through a small heap, and hardly hold the event loop', async () => {
   const program = new URL('writer.memory.test-kit.ts', import.meta.url).pathname;
-  const { stdout } = await promisify(execFile)(process.execPath, ['--max-old-space-size=48', program]);
+  const small = ['--max-old-space-size=48', '--expose-gc'];
+  const { stdout } = await promisify(execFile)(process.execPath, [...small, program]);
   const { megabytes, grownMegabytes, longestTurnMs } = JSON.parse(stdout);
   expect(megabytes).toBeGreaterThan(300);
-  expect(grownMegabytes).toBeLessThan(120);
-  expect(longestTurnMs).toBeLessThan(50);
+  expect(grownMegabytes).toBeGreaterThan(0);
+  expect(grownMegabytes).toBeLessThan(40);
+  // The looks at what is held, a whole collection each, are in it.
+  expect(longestTurnMs).toBeLessThan(120);
 });
 
 test('the kind of encryption is in the manifest, the passphrase is not', async () => {

@@ -2,7 +2,7 @@
 // JWK set for as long as its headers allow. Both engines at once, because most of it is waiting.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { Operator } from '../clients/operator.ts';
 import { type Engine, engines, freshStorage } from '../setup/engines.ts';
 import { startServer } from '../setup/server.ts';
@@ -66,7 +66,8 @@ async function rotateInRealTime(engine: Engine): Promise<Seen> {
       const { activates_at } = await operator.call('POST', '/keys/rotate');
       await sleep(activates_at - Date.now() + 1);
       process.kill(server.pid, 'SIGHUP');
-      await sleep(500);
+      // Until the load has met it.
+      await vi.waitUntil(() => kids.size === rotations + 2, { timeout: 10_000 });
     }
   };
   await Promise.race([rotateAll(), loads]).finally(() => {
