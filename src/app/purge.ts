@@ -28,7 +28,7 @@ interface Parts {
  * How long a step may hold writes up, ms. On SQLite all writes wait for it; on PostgreSQL only those of the same rows, which
  * are none, and each step costs round trips.
  */
-export const AIM = { sqlite: 5, postgres: 20 } as const;
+export const AIM = { sqlite: 5, postgres: 8 } as const;
 /** A write-ahead log of SQLite that is longer than this is held up by a reader elsewhere, bytes. */
 const LONG_LOG = 32 * 2 ** 20;
 

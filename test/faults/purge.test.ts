@@ -9,7 +9,7 @@ import { describeEngines, freshStorage } from '../setup/engines.ts';
 import { migrateFresh } from '../setup/fresh-store.ts';
 import { spawnAuthserver, TestServer } from '../setup/server.ts';
 
-const KILLS = 4;
+const KILLS = 6;
 const EXPIRED = 40_000;
 const LIVE = 300;
 
