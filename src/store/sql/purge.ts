@@ -2,6 +2,7 @@
  * Which rows go when they have run out, and what they still protect until then. The walks are in purge-walk.ts (along an
  * expiry), purge-audit.ts and purge-clients.ts.
  */
+import type { RawBuilder, sql as raw } from 'kysely';
 import type { PurgeableRows, PurgeableStore, PurgeStore } from '../store.ts';
 import { lookAtAuditEvents, purgeAuditEvents } from './purge-audit.ts';
 import { lookAtClients, purgeClients } from './purge-clients.ts';
@@ -42,17 +43,13 @@ const expiring: Readonly<Record<Expiring, ExpiringRows>> = {
   auth_codes: {
     table: 'auth_codes',
     key: 'code_hash',
-    rule: (sql, { ended }) => sql<boolean>`not exists (
-      select 1 from token_families where token_families.id = auth_codes.family_id
-      and token_families.revoked_at is null and token_families.expires_at > ${ended} limit 1 offset 0)`,
+    rule: (sql, { ended }) => noLiveFamily(sql, sql`token_families.id = auth_codes.family_id`, ended),
   },
   // A spent token that comes back must still end its family (RFC 9700 section 4.14.2).
   refresh_tokens: {
     table: 'refresh_tokens',
     key: 'token_hash',
-    rule: (sql, { ended }) => sql<boolean>`not exists (
-      select 1 from token_families where token_families.id = refresh_tokens.family_id
-      and token_families.revoked_at is null and token_families.expires_at > ${ended} limit 1 offset 0)`,
+    rule: (sql, { ended }) => noLiveFamily(sql, sql`token_families.id = refresh_tokens.family_id`, ended),
   },
   // Its tokens go first, by steps of their own: a family that goes takes none along.
   token_families: {
@@ -65,11 +62,16 @@ const expiring: Readonly<Record<Expiring, ExpiringRows>> = {
   sessions: {
     table: 'sessions',
     key: 'id',
-    rule: (sql, { ended }) => sql<boolean>`not exists (
-      select 1 from token_families where token_families.session_id = sessions.id
-      and token_families.revoked_at is null and token_families.expires_at > ${ended} limit 1 offset 0)`,
+    rule: (sql, { ended }) => noLiveFamily(sql, sql`token_families.session_id = sessions.id`, ended),
   },
 };
+
+/** No token family that this links to is in force. */
+function noLiveFamily(sql: typeof raw, link: RawBuilder<unknown>, ended: number): RawBuilder<boolean> {
+  return sql<boolean>`not exists (
+      select 1 from token_families where ${link}
+      and token_families.revoked_at is null and token_families.expires_at > ${ended} limit 1 offset 0)`;
+}
 
 const walks = Object.entries(expiring).map(([rows, kind]) => [rows, walkExpiry(rows, kind)] as const);
 
