@@ -2,6 +2,7 @@ import { equalSecrets, sha256 } from '../kernel/bytes.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { Failure } from '../kernel/errors.ts';
 import { type Random, randomToken } from '../kernel/random.ts';
+import type { SettingRecord } from '../store/records.ts';
 import type { SettingStore } from '../store/store.ts';
 
 const SETTING = 'admin.api_key_sha256';
@@ -37,7 +38,7 @@ export class AdminApiKey {
     // Asked first, because a read is all that most starts need.
     if (this.#configured !== undefined || (await this.#settings.get({ name: SETTING }))) return undefined;
     const key = randomToken(this.#random);
-    const { outcome } = await this.#put(key, true);
+    const { outcome } = await this.#settings.put({ setting: this.#setting(key), if_absent: true });
     return outcome === 'put' ? key : undefined;
   }
 
@@ -53,12 +54,11 @@ export class AdminApiKey {
       );
     }
     const key = randomToken(this.#random);
-    await this.#put(key, false);
+    await this.#settings.rotate({ setting: this.#setting(key) });
     return key;
   }
 
-  #put(key: string, ifAbsent: boolean) {
-    const setting = { name: SETTING, value: sha256(key), updated_at: this.#clock.now() };
-    return this.#settings.put({ setting, if_absent: ifAbsent });
+  #setting(key: string): SettingRecord {
+    return { name: SETTING, value: sha256(key), updated_at: this.#clock.now() };
   }
 }

@@ -162,8 +162,8 @@ class ClientApi {
   }
 
   async remove(id = '', caller: Caller): Promise<Outgoing> {
-    const { store, audit } = this.#parts;
-    const { outcome } = await store.clients.remove({ id });
+    const { store, clock, audit } = this.#parts;
+    const { outcome } = await store.clients.remove({ id, now: clock.now() });
     if (outcome === 'unknown') throw unknown(id);
     await audit.record({ action: 'client.removed', ...caller, client_id: id });
     return empty(204);

@@ -105,7 +105,7 @@ export class Users {
 
   /** Removes a user with all that hangs on them. Fails with `not_found`. */
   async remove(id: string): Promise<void> {
-    known(id, await this.#store.remove({ id }));
+    known(id, await this.#store.remove({ id, now: this.#clock.now() }));
   }
 
   #newUser(input: NewUser): User {

@@ -5,7 +5,8 @@ import { jwtVerify } from 'jose/jwt/verify';
 import { sha256 } from '../kernel/bytes.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Client } from '../registry/clients.ts';
-import type { ReplayStore } from '../store/store.ts';
+import { RESTORED_AT } from '../store/restored-at.ts';
+import type { ReplayStore, SettingStore } from '../store/store.ts';
 
 export const ASSERTION_TYPE = 'urn:ietf:params:oauth:client-assertion-type:jwt-bearer';
 export const ASSERTION_ALGORITHMS = ['ES256', 'EdDSA', 'PS256', 'RS256'];
@@ -17,13 +18,21 @@ const LONGEST_LIFETIME = 600;
 export class ClientAssertions {
   readonly #audiences: string[];
   readonly #replays: ReplayStore;
+  readonly #settings: Pick<SettingStore, 'get'>;
   readonly #clock: Clock;
   readonly #skew: number;
 
   /** @param parts.audiences who the assertion may be for: the issuer, or the token endpoint; skew in seconds */
-  constructor(parts: { audiences: readonly string[]; replays: ReplayStore; clock: Clock; skew: number }) {
+  constructor(parts: {
+    audiences: readonly string[];
+    replays: ReplayStore;
+    settings: Pick<SettingStore, 'get'>;
+    clock: Clock;
+    skew: number;
+  }) {
     this.#audiences = [...parts.audiences];
     this.#replays = parts.replays;
+    this.#settings = parts.settings;
     this.#clock = parts.clock;
     this.#skew = parts.skew;
   }
@@ -46,9 +55,10 @@ export class ClientAssertions {
           currentDate: new Date(now),
         },
       );
-      const { exp = 0, jti } = payload;
+      const { exp = 0, iat, jti } = payload;
       if (typeof jti !== 'string' || jti === '') return 'the jti is not a string';
       if (exp * 1000 > now + (LONGEST_LIFETIME + this.#skew) * 1000) return 'the assertion lives too long';
+      if (await this.#mayBeForgotten(iat, exp)) return 'the assertion is from before the restore';
       // An end may be a fraction of a second (RFC 7519 section 2), but it is compared with whole seconds: it holds until the next.
       const expires_at = (Math.ceil(exp) + this.#skew) * 1000;
       const { first } = await this.#replays.consume({ id: sha256(`${client.id}\n${jti}`), expires_at, now });
@@ -58,5 +68,16 @@ export class ClientAssertions {
         return `the assertion is not valid: ${error.message}`;
       throw error;
     }
+  }
+
+  /**
+   * Whether the assertion may have been used in the time that a restore has undone, of which no ids are known any more. One
+   * that does not say when it was made is taken for as old as it can be.
+   */
+  async #mayBeForgotten(iat: number | undefined, exp: number): Promise<boolean> {
+    const restored = await this.#settings.get({ name: RESTORED_AT });
+    if (!restored) return false;
+    const from = Number(restored.value) / 1000 + this.#skew;
+    return iat === undefined ? exp <= from + LONGEST_LIFETIME : iat <= from;
   }
 }

@@ -136,7 +136,7 @@ async function update(incoming: Incoming, parts: RegistrationParts): Promise<Out
 
 async function remove(incoming: Incoming, parts: RegistrationParts): Promise<Outgoing> {
   const { client } = await managedClient(incoming, parts);
-  const { outcome } = await parts.store.clients.remove({ id: client.id });
+  const { outcome } = await parts.store.clients.remove({ id: client.id, now: parts.clock.now() });
   if (outcome === 'unknown') throw foreignToken();
   await record(parts, incoming, 'client.removed', client.id);
   return empty(204);

@@ -44,7 +44,15 @@ export interface OAuthParts {
   readonly settings: OAuthSettings;
   readonly store: Pick<
     Aggregates,
-    'clients' | 'consents' | 'codes' | 'refresh' | 'families' | 'issuances' | 'registrations' | 'replays'
+    | 'clients'
+    | 'consents'
+    | 'codes'
+    | 'refresh'
+    | 'families'
+    | 'issuances'
+    | 'registrations'
+    | 'replays'
+    | 'settings'
   >;
   readonly clients: Clients;
   readonly resources: Resources;
@@ -76,6 +84,7 @@ export function oauthRoutes(parts: OAuthParts): OAuthRoutes {
     assertions: new ClientAssertions({
       audiences: [issuer, `${issuer}${paths.token}`],
       replays: store.replays,
+      settings: store.settings,
       clock,
       skew: seconds(settings.clock_skew),
     }),

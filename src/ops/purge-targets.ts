@@ -30,6 +30,8 @@ export interface PurgeTarget {
 }
 
 const atOnce = () => 0;
+/** How long it is known what was taken away, ms: a backup that is older brings it back. */
+export const REVOCATIONS_KEPT = 400 * 86_400_000;
 
 /** In the order in which they run: by name, but that families go when their refresh tokens are gone. */
 export const purgeTargets: readonly PurgeTarget[] = [
@@ -153,6 +155,14 @@ export const purgeTargets: readonly PurgeTarget[] = [
     goes: 'refresh tokens that have expired',
     stays: 'any token, spent or not, while its family lives: a spent one that comes back must end the family',
     keep: atOnce,
+  },
+  {
+    name: 'revocations',
+    rows: ['revocations'],
+    tables: ['revocations'],
+    goes: 'records of revoked access that are older than 400 days: a restore replays those that its backup lacks',
+    stays: null,
+    keep: () => REVOCATIONS_KEPT,
   },
   {
     name: 'sessions',

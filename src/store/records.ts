@@ -327,6 +327,48 @@ export interface VerificationTokenRecord {
   expires_at: number;
 }
 
+/** What was taken away: which of the other columns a kind fills is said in sql/revocations.ts. */
+export type RevocationKind =
+  | 'password_changed'
+  | 'user_disabled'
+  | 'user_enabled'
+  | 'user_removed'
+  | 'session_ended'
+  | 'sessions_ended'
+  | 'family_revoked'
+  | 'grant_withdrawn'
+  | 'token_revoked'
+  | 'client_disabled'
+  | 'client_enabled'
+  | 'client_removed'
+  | 'client_narrowed'
+  | 'client_secret_rotated'
+  | 'key_compromised'
+  | 'setting_rotated';
+
+/**
+ * Access that was taken away, written with what took it, so that a restore can take it away again. It holds nothing that
+ * opens anything.
+ */
+export interface RevocationRecord {
+  /** `epoch.number.digest`: sorts by restore epoch, then by the order of commits. */
+  id: string;
+  at: number;
+  kind: RevocationKind;
+  user_id: string | null;
+  client_id: string | null;
+  /** The id of the session, family, token, key or setting. */
+  subject: string | null;
+  detail_json: string;
+  /** The restore that brought it to this database, by its time; null where it happened here. */
+  restored_at: number | null;
+  /** When that restore took the access away again; null until then. */
+  replayed_at: number | null;
+}
+
+/** A revocation wherever it is told. */
+export type Revocation = Readonly<Omit<RevocationRecord, 'restored_at' | 'replayed_at'>>;
+
 /** Every table, by name. */
 export interface Tables {
   deployment: DeploymentRecord;
@@ -358,4 +400,5 @@ export interface Tables {
   pushed_requests: PushedRequestRecord;
   device_codes: DeviceCodeRecord;
   verification_tokens: VerificationTokenRecord;
+  revocations: RevocationRecord;
 }

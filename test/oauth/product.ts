@@ -7,10 +7,10 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { openRooms, type Rooms } from '../../src/app/compose.ts';
-import { loadConfig } from '../../src/app/config.ts';
+import { type Config, loadConfig } from '../../src/app/config.ts';
 import { storageChoice } from '../../src/app/database.ts';
 import { openMetrics } from '../../src/app/metrics/metrics.ts';
-import { migrateSchema, openStore } from '../../src/app/open-store.ts';
+import { migrateSchema, openStore, type StorageChoice } from '../../src/app/open-store.ts';
 import { makePublicServer } from '../../src/app/public-server.ts';
 import { sha256 } from '../../src/kernel/bytes.ts';
 import { silentLog } from '../../src/kernel/log.ts';
@@ -91,11 +91,23 @@ export class Product {
         ...env,
       },
     });
-    const clock = new TestClock();
-    await migrateSchema(storageChoice(config), { clock, random: systemRandom });
+    return Product.on(config, storageChoice(config), new TestClock(), async () => {
+      await storage.dispose();
+      await rm(stateDir, { recursive: true, force: true });
+    });
+  }
+
+  /** The same on a database that is there, which need not be the one of the settings. */
+  static async on(
+    config: Config,
+    storage: StorageChoice,
+    clock: TestClock,
+    clear: () => Promise<void> = async () => undefined,
+  ): Promise<Product> {
+    await migrateSchema(storage, { clock, random: systemRandom });
     // Counted as in the real thing: a name or a label that the table of metrics lacks is a failure here.
     const metrics = await openMetrics(config, { clock, log: silentLog });
-    const store = await openStore(storageChoice(config), silentLog, metrics.meter);
+    const store = await openStore(storage, silentLog, metrics.meter);
     const rooms = await openRooms(config, store, silentLog, {
       clock,
       random: systemRandom,
@@ -108,8 +120,7 @@ export class Product {
       await app.close();
       await metrics.close();
       await rooms.close();
-      await storage.dispose();
-      await rm(stateDir, { recursive: true, force: true });
+      await clear();
     });
   }
 

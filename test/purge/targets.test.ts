@@ -65,7 +65,8 @@ describeEngines('purge targets', (engine) => {
     const others = ['clients', 'audit_events'];
     for (const table of purgeTargets.flatMap(({ tables }) => tables)) {
       if (others.includes(table)) continue;
-      const found = indexed.filter(({ name, text }) => name === table && /\(expires_at\)/.test(String(text)));
+      const column = table === 'revocations' ? '(at)' : '(expires_at)';
+      const found = indexed.filter(({ name, text }) => name === table && String(text).endsWith(column));
       expect(found, table).toHaveLength(1);
     }
   });
@@ -87,6 +88,24 @@ describeEngines('purge targets', (engine) => {
       expect(left.map(({ expires_at }) => Number(expires_at))).toEqual(ends.slice(2));
     },
   );
+
+  test('revocations: what was taken away is known for 400 days, and no longer', async () => {
+    await using on = await stage(engine);
+    const oldest = on.clock.now() - RULES.margin - 400 * DAY;
+    for (const [n, at] of [oldest - DAY, oldest, oldest + 1].entries())
+      await on.store.users.setStatus({
+        id: (await on.world.user({ id: `usr${n}` })).id,
+        status: 'active',
+        now: at,
+      });
+    expect((await on.purge({ only: ['revocations'], dry_run: true })).targets).toMatchObject([
+      { rows: 2, oldest_left: oldest - DAY },
+    ]);
+    expect((await on.purge({ only: ['revocations'] })).rows).toBe(2);
+    expect((await on.store.revocations.list({ after: '', limit: 9 })).map(({ at }) => at)).toEqual([
+      oldest + 1,
+    ]);
+  });
 
   test('dpop-nonces: ids and nonces both', async () => {
     await using on = await stage(engine);

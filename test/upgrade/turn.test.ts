@@ -53,7 +53,7 @@ describeEngines('steps that no release has yet', (engine) => {
     expect(holds_data).toBe(true);
     const exact = engine.name === 'sqlite';
     const users = { table: 'users', change: 'changed', rows: 3, exact };
-    const [, widen, fill, index] = steps;
+    const [widen, fill, index] = steps.slice(-3);
     const stopped = exact ? 'throughout' : undefined;
     expect(widen).toMatchObject({ version: 9001, tables: [users], blocks_writers: stopped ?? 'briefly' });
     expect(fill).toMatchObject({ release: '9.0.0', tables: [users], blocks_writers: stopped ?? 'no' });

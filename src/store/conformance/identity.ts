@@ -179,8 +179,8 @@ function describeUsers(world: () => World): void {
     const { store } = world();
     const granted = await world().granted();
     const code = await world().code(granted);
-    expect(await store.users.remove({ id: granted.user.id })).toEqual({ outcome: 'removed' });
-    expect(await store.users.remove({ id: granted.user.id })).toEqual({ outcome: 'unknown' });
+    expect(await store.users.remove({ id: granted.user.id, now: NOW })).toEqual({ outcome: 'removed' });
+    expect(await store.users.remove({ id: granted.user.id, now: NOW })).toEqual({ outcome: 'unknown' });
     expect(await store.users.findByLogin({ login: granted.user.username })).toBeUndefined();
     expect(await store.sessions.find({ token_hash: granted.session.token_hash, now: NOW })).toBeUndefined();
     expect(await store.codes.find({ code_hash: code.code_hash })).toBeUndefined();

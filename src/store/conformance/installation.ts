@@ -190,6 +190,19 @@ function describeSettings(store: () => Store): void {
     expect(await settings.get({ name })).toEqual({ name, value: 'three', updated_at: NOW });
   });
 
+  it('swaps a value for one of 20 at once, and for nobody who has read another', async () => {
+    const { settings } = store();
+    const name = newId('setting');
+    const swap = (value: string, former: string) =>
+      settings.swap({ setting: { name, value, updated_at: NOW }, former });
+    expect(await swap('one', '')).toEqual({ outcome: 'changed' });
+    await settings.put({ setting: { name, value: 'one', updated_at: NOW }, if_absent: true });
+    const answers = await atOnce(20, (n) => swap(`word ${n}`, 'one'));
+    expect(tally(answers)).toEqual({ swapped: 1, changed: 19 });
+    const winner = answers.findIndex(({ outcome }) => outcome === 'swapped');
+    expect((await settings.get({ name }))?.value).toBe(`word ${winner}`);
+  });
+
   it('lets one of 20 at once put an absent value and tells all the same', async () => {
     const name = newId('setting');
     const answers = await atOnce(20, (n) =>

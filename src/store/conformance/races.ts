@@ -25,8 +25,8 @@ const endings: Readonly<Record<string, End>> = {
 
 /** Here the two may deadlock, and then PostgreSQL takes a second to choose who tries again. */
 const removals: Readonly<Record<string, End>> = {
-  'the user is removed': ({ store }, { user }) => store.users.remove({ id: user.id }),
-  'the client is removed': ({ store }, { client }) => store.clients.remove({ id: client.id }),
+  'the user is removed': ({ store }, { user }) => store.users.remove({ id: user.id, now: NOW }),
+  'the client is removed': ({ store }, { client }) => store.clients.remove({ id: client.id, now: NOW }),
 };
 
 /** What must not leave a session behind that the old state let in. */

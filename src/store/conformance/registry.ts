@@ -131,8 +131,8 @@ function describeClients(world: () => World): void {
     const code = await world().code(granted);
     const { user, client } = granted;
     await store.consents.save({ consents: [consentRow(user.id, client.id)] });
-    expect(await store.clients.remove({ id: client.id })).toEqual({ outcome: 'removed' });
-    expect(await store.clients.remove({ id: client.id })).toEqual({ outcome: 'unknown' });
+    expect(await store.clients.remove({ id: client.id, now: NOW })).toEqual({ outcome: 'removed' });
+    expect(await store.clients.remove({ id: client.id, now: NOW })).toEqual({ outcome: 'unknown' });
     expect(await store.clients.find({ id: client.id })).toBeUndefined();
     expect(await store.consents.find({ user_id: user.id, client_id: client.id })).toEqual([]);
     expect(await store.codes.find({ code_hash: code.code_hash })).toBeUndefined();

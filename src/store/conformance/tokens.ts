@@ -192,7 +192,7 @@ function describeIssuances(world: () => World): void {
     const issuance = issuanceRow({ client_id: client.id });
     await store.issuances.record({ issuance });
     expect(await world().isLive(issuance)).toBe(true);
-    await store.clients.remove({ id: client.id });
+    await store.clients.remove({ id: client.id, now: NOW });
     await world().client({ ...client, created_at: issuance.issued_at + 1 });
     expect(await world().isLive(issuance)).toBe(false);
   });

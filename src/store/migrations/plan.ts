@@ -12,6 +12,9 @@ export interface MigrationPlan {
   readonly deployment: string | undefined;
 }
 
+/** What is needed of a connection to see what it has. */
+type Looking = Pick<SchemaConnection, 'all' | 'tables'>;
+
 /** Tables that hold something before anybody has used the database. */
 const NO_DATA: readonly string[] = [...OWN_TABLES, 'deployment', 'settings'];
 
@@ -19,13 +22,17 @@ const NO_DATA: readonly string[] = [...OWN_TABLES, 'deployment', 'settings'];
  * What the database has and lacks, without any guard. It is what a program asks that serves already: whatever a newer one has
  * added since is no harm to it (docs/decisions/0010).
  */
-export async function readSchema(
-  db: SchemaConnection,
-  timeline: readonly Migration[] = ours,
-): Promise<MigrationPlan> {
+export async function readSchema(db: Looking, timeline: readonly Migration[] = ours): Promise<MigrationPlan> {
   const { applied, deployment } = await readState(db);
   const done = new Set(applied.map(({ version }) => version));
   return { applied, deployment, pending: timeline.filter(({ version }) => !done.has(version)) };
+}
+
+/** The same of a database that may not be for this program. @throws Failure `refused` when it is of a newer or another one */
+export async function examineSchema(db: Looking): Promise<MigrationPlan> {
+  const plan = await readSchema(db);
+  for (const step of plan.applied) checkApplied(step, ours);
+  return plan;
 }
 
 /**
@@ -58,7 +65,7 @@ export async function holdsData(db: SchemaConnection): Promise<boolean> {
   return false;
 }
 
-async function readState(db: SchemaConnection): Promise<Pick<MigrationPlan, 'applied' | 'deployment'>> {
+async function readState(db: Looking): Promise<Pick<MigrationPlan, 'applied' | 'deployment'>> {
   const tables = await db.tables();
   if (!tables.has('schema_migrations')) return { applied: [], deployment: undefined };
   const deployment = tables.has('deployment') ? '(select min(id) from deployment)' : 'null';

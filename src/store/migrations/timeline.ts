@@ -2,10 +2,11 @@ import { sha256 } from '../../kernel/bytes.ts';
 import { Failure } from '../../kernel/errors.ts';
 import { foundation } from './0001-foundation.ts';
 import { dayTwo } from './0002-day-two.ts';
+import { recovery } from './0003-recovery.ts';
 import type { Fill, Migration } from './migration.ts';
 
 /** The one numbered timeline of both engines. */
-export const timeline: readonly Migration[] = [foundation, dayTwo];
+export const timeline: readonly Migration[] = [foundation, dayTwo, recovery];
 
 /** Of everything that the step does. */
 export function checksum(migration: Migration): string {

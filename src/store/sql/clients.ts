@@ -1,5 +1,7 @@
 import type { ClientRecord, ClientSecretRecord } from '../records.ts';
 import type { ClientStore, Page } from '../store.ts';
+import { narrowingOf } from './client-narrowing.ts';
+import { noteRevocation } from './revocations.ts';
 import { columns, statement } from './statement.ts';
 import { read, readShared, type Transaction, type Verbs, write } from './verb.ts';
 
@@ -35,13 +37,16 @@ const insertClient = statement<ClientRecord>('clients.insertClient')((db, client
     .values(columns(client, [...FOUNDING, ...METADATA]))
     .onConflict((conflict) => conflict.doNothing()),
 );
-const insertSecret = statement<ClientSecretRecord>('clients.insertSecret')((db, secret) =>
+export const insertSecret = statement<ClientSecretRecord>('clients.insertSecret')((db, secret) =>
   db
     .insertInto('client_secrets')
     .values(columns(secret, ['id', 'client_id', 'secret_hash', 'created_at', 'expires_at'])),
 );
-const findClient = statement<{ id: string }>('clients.findClient')((db, { id }) =>
+export const findClient = statement<{ id: string }>('clients.findClient')((db, { id }) =>
   db.selectFrom('clients').selectAll().where('id', '=', id),
+);
+export const holdClient = statement<{ id: string }>('clients.holdClient')((db, { id }, sql) =>
+  db.selectFrom('clients').selectAll().where('id', '=', id).modifyEnd(sql`/*postgres for update*/`),
 );
 const findSecrets = statement<{ id: string }>('clients.findSecrets')((db, { id }) =>
   db.selectFrom('client_secrets').selectAll().where('client_id', '=', id).orderBy('created_at', 'desc'),
@@ -49,15 +54,16 @@ const findSecrets = statement<{ id: string }>('clients.findSecrets')((db, { id }
 const listClients = statement<Page>('clients.listClients')((db, { after, limit }) =>
   db.selectFrom('clients').selectAll().where('id', '>', after).orderBy('id').limit(limit),
 );
-const updateClient = statement<ClientRecord>('clients.updateClient')((db, client) =>
+export const updateClient = statement<ClientRecord>('clients.updateClient')((db, client) =>
   db.updateTable('clients').set(columns(client, METADATA)).where('id', '=', client.id),
 );
-const setStatus = statement<Pick<ClientRecord, 'id' | 'status' | 'updated_at'>>('clients.setStatus')(
-  (db, client) =>
-    db
-      .updateTable('clients')
-      .set(columns(client, ['status', 'updated_at']))
-      .where('id', '=', client.id),
+export const setClientStatus = statement<Pick<ClientRecord, 'id' | 'status' | 'updated_at'>>(
+  'clients.setStatus',
+)((db, client) =>
+  db
+    .updateTable('clients')
+    .set(columns(client, ['status', 'updated_at']))
+    .where('id', '=', client.id),
 );
 const expireSecrets = statement<{ client_id: string; at: number }>('clients.expireSecrets')(
   (db, { client_id, at }) =>
@@ -67,7 +73,7 @@ const expireSecrets = statement<{ client_id: string; at: number }>('clients.expi
       .where('client_id', '=', client_id)
       .where((where) => where.or([where('expires_at', 'is', null), where('expires_at', '>', at)])),
 );
-const deleteClient = statement<{ id: string }>('clients.deleteClient')((db, { id }) =>
+export const deleteClient = statement<{ id: string }>('clients.deleteClient')((db, { id }) =>
   db.deleteFrom('clients').where('id', '=', id),
 );
 
@@ -95,19 +101,33 @@ export const clients: Verbs<ClientStore> = {
     return Object.assign(client, { secrets });
   }),
   list: read(async (db, input) => db.all(listClients, input)),
-  update: write(async (db, { client }) => ({
-    outcome: (await db.run(updateClient, client)) === 1 ? 'updated' : 'unknown',
-  })),
-  setStatus: write(async (db, { id, status, now }) => ({
-    outcome: (await db.run(setStatus, { id, status, updated_at: now })) === 1 ? 'set' : 'unknown',
-  })),
+  update: write(async (db, { client }) => {
+    const former = await db.first(holdClient, client);
+    if (!former) return { outcome: 'unknown' };
+    await db.run(updateClient, client);
+    const { id: client_id, updated_at: at } = client;
+    const detail = narrowingOf(former, client);
+    if (detail) await noteRevocation(db, { kind: 'client_narrowed', at, client_id, detail });
+    return { outcome: 'updated' };
+  }),
+  setStatus: write(async (db, { id, status, now }) => {
+    if ((await db.run(setClientStatus, { id, status, updated_at: now })) === 0) return { outcome: 'unknown' };
+    const kind = status === 'disabled' ? 'client_disabled' : 'client_enabled';
+    await noteRevocation(db, { kind, at: now, client_id: id });
+    return { outcome: 'set' };
+  }),
   addSecret: write(async (db, { secret, former_expire_at }) => {
     if (!(await db.first(findClient, { id: secret.client_id }))) return { outcome: 'unknown' };
     await db.run(expireSecrets, { client_id: secret.client_id, at: former_expire_at });
     await db.run(insertSecret, secret);
+    const { client_id, created_at: at, id: subject } = secret;
+    const detail = { former_expire_at };
+    await noteRevocation(db, { kind: 'client_secret_rotated', at, client_id, subject, detail });
     return { outcome: 'added' };
   }),
-  remove: write(async (db, input) => ({
-    outcome: (await db.run(deleteClient, input)) === 1 ? 'removed' : 'unknown',
-  })),
+  remove: write(async (db, { id, now }) => {
+    if ((await db.run(deleteClient, { id })) === 0) return { outcome: 'unknown' };
+    await noteRevocation(db, { kind: 'client_removed', at: now, client_id: id });
+    return { outcome: 'removed' };
+  }),
 };

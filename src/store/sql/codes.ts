@@ -1,6 +1,6 @@
 import type { AuthCodeRecord } from '../records.ts';
 import type { CodeStore } from '../store.ts';
-import { revokeFamily } from './endings.ts';
+import { endFamily } from './families.ts';
 import { insertFamily, insertIssuance, insertRefreshToken } from './inserts.ts';
 import { deleteRequest } from './requests.ts';
 import { columns, statement } from './statement.ts';
@@ -84,7 +84,7 @@ export const codes: Verbs<CodeStore> = {
       const code = await db.first(findCode, { code_hash });
       if (!code) return { outcome: 'unknown' };
       if (code.redeemed_at === null) return { outcome: 'expired' };
-      await db.run(revokeFamily, { id: code.family_id, now, reason: 'code_replayed' });
+      await endFamily(db, { id: code.family_id, now, reason: 'code_replayed' });
       return { outcome: 'replayed' };
     }
     const held = await db.run(holdSession, {

@@ -1,6 +1,7 @@
 import type { ConsentRecord } from '../records.ts';
 import type { ConsentStore } from '../store.ts';
 import { revokeFamiliesOfGrant } from './endings.ts';
+import { noteRevocation } from './revocations.ts';
 import { columns, statement } from './statement.ts';
 import { read, type Verbs, write } from './verb.ts';
 
@@ -16,6 +17,12 @@ const upsertConsent = statement<ConsentRecord>('consents.upsertConsent')((db, co
         .doUpdateSet({ scope: consent.scope, updated_at: consent.updated_at }),
     ),
 );
+export const insertConsent = statement<ConsentRecord>('consents.insertConsent')((db, consent) =>
+  db
+    .insertInto('consents')
+    .values(columns(consent, ['user_id', 'client_id', 'resource', 'scope', 'granted_at', 'updated_at']))
+    .onConflict((conflict) => conflict.doNothing()),
+);
 const findConsents = statement<Grant>('consents.findConsents')((db, { user_id, client_id }) =>
   db.selectFrom('consents').selectAll().where('user_id', '=', user_id).where('client_id', '=', client_id),
 );
@@ -27,10 +34,10 @@ const listOfUser = statement<{ user_id: string }>('consents.listOfUser')((db, { 
     .orderBy('client_id')
     .orderBy('resource'),
 );
-const deleteConsents = statement<Grant>('consents.deleteConsents')((db, { user_id, client_id }) =>
+export const deleteConsents = statement<Grant>('consents.deleteConsents')((db, { user_id, client_id }) =>
   db.deleteFrom('consents').where('user_id', '=', user_id).where('client_id', '=', client_id),
 );
-const voidCodes = statement<Grant>('consents.voidCodes')((db, { user_id, client_id }) =>
+export const voidCodes = statement<Grant>('consents.voidCodes')((db, { user_id, client_id }) =>
   db
     .deleteFrom('auth_codes')
     .where('user_id', '=', user_id)
@@ -53,6 +60,8 @@ export const consents: Verbs<ConsentStore> = {
       now,
       reason: 'consent_withdrawn',
     });
-    return { outcome: removed + voided + revoked > 0 ? 'withdrawn' : 'unknown' };
+    if (removed + voided + revoked === 0) return { outcome: 'unknown' };
+    await noteRevocation(db, { kind: 'grant_withdrawn', at: now, user_id, client_id });
+    return { outcome: 'withdrawn' };
   }),
 };

@@ -71,7 +71,8 @@ export const revokeOnlineFamiliesOfSession = statement<{ session_id: string; now
     .set({ revoked_at: input.now, revoked_reason: input.reason })
     .where('session_id', '=', input.session_id)
     .where('revoked_at', 'is', null)
-    .where(sql<boolean>`replace(' ' || scope || ' ', ' offline_access ', '') = ' ' || scope || ' '`),
+    .where(sql<boolean>`replace(' ' || scope || ' ', ' offline_access ', '') = ' ' || scope || ' '`)
+    .returning('id'),
 );
 
 /** Whoever signs in again in the same browser goes on with what the former session opened. */

@@ -1,5 +1,6 @@
 import type { IssuanceStore } from '../store.ts';
 import { insertIssuance } from './inserts.ts';
+import { noteRevocation } from './revocations.ts';
 import { statement } from './statement.ts';
 import { read, type Verbs, write, writeOnce } from './verb.ts';
 
@@ -30,7 +31,12 @@ const findLive = statement<{ jti: string; now: number }>('issuances.findLive')((
     ),
 );
 const revoke = statement<{ jti: string; now: number }>('issuances.revoke')((db, { jti, now }) =>
-  db.updateTable('issuances').set({ revoked_at: now }).where('jti', '=', jti).where('revoked_at', 'is', null),
+  db
+    .updateTable('issuances')
+    .set({ revoked_at: now })
+    .where('jti', '=', jti)
+    .where('revoked_at', 'is', null)
+    .returningAll(),
 );
 
 export const issuances: Verbs<IssuanceStore> = {
@@ -40,7 +46,11 @@ export const issuances: Verbs<IssuanceStore> = {
     () => undefined,
   ),
   findLive: read(async (db, input) => db.first(findLive, input)),
-  revoke: write(async (db, input) => ({
-    outcome: (await db.run(revoke, input)) === 1 ? 'revoked' : 'unknown',
-  })),
+  revoke: write(async (db, input) => {
+    const detail = await db.first(revoke, input);
+    if (!detail) return { outcome: 'unknown' };
+    const { client_id, user_id, jti: subject } = detail;
+    await noteRevocation(db, { kind: 'token_revoked', at: input.now, client_id, user_id, subject, detail });
+    return { outcome: 'revoked' };
+  }),
 };

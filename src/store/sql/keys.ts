@@ -1,6 +1,7 @@
 import { Failure } from '../../kernel/errors.ts';
 import type { SigningKeyRecord } from '../records.ts';
 import type { SigningKeyStore } from '../store.ts';
+import { noteRevocation } from './revocations.ts';
 import { columns, statement } from './statement.ts';
 import { announcing, type Reader, read, type Transaction, type Verbs, write } from './verb.ts';
 
@@ -8,7 +9,7 @@ const listKeys = statement<object>('keys.listKeys')((db) =>
   db.selectFrom('signing_keys').selectAll().orderBy('created_at').orderBy('kid'),
 );
 // Two unique indexes, one active and one pending key, decide every race.
-const insertKey = statement<SigningKeyRecord>('keys.insertKey')((db, key) =>
+export const insertKey = statement<SigningKeyRecord>('keys.insertKey')((db, key) =>
   db
     .insertInto('signing_keys')
     .values(
@@ -76,7 +77,8 @@ const compromiseIdle = statement<{ kid: string; now: number }>('keys.compromiseI
     .updateTable('signing_keys')
     .set({ state: 'compromised', retired_at: now })
     .where('kid', '=', kid)
-    .where('state', 'in', ['pending', 'retiring', 'retired']),
+    .where('state', 'in', ['pending', 'retiring', 'retired'])
+    .returningAll(),
 );
 type Replaced = Pick<SigningKeyRecord, 'kid' | 'state' | 'retires_at' | 'retired_at'>;
 const replaceActive = statement<Replaced>('keys.replaceActive')(
@@ -85,7 +87,8 @@ const replaceActive = statement<Replaced>('keys.replaceActive')(
       .updateTable('signing_keys')
       .set({ state, retires_at, retired_at })
       .where('kid', '=', kid)
-      .where('state', '=', 'active'),
+      .where('state', '=', 'active')
+      .returningAll(),
 );
 const findKey = statement<{ kid: string }>('keys.findKey')((db, { kid }) =>
   db.selectFrom('signing_keys').select('kid').where('kid', '=', kid),
@@ -153,13 +156,17 @@ async function verifiesUntil(
   return Math.max(retires_at, (last?.expires_at ?? 0) + margin);
 }
 
+/** With its row, so that a database that has never had the key will know it too. */
+const noteCompromise = (db: Transaction, dropped: SigningKeyRecord, at: number) =>
+  noteRevocation(db, { kind: 'key_compromised', at, subject: dropped.kid, detail: dropped });
+
 /** Undoes the unit of work; its verb then answers that others were first. */
 function changedMeanwhile(): Failure {
   return new Failure('conflict', 'The signing keys have changed meanwhile.');
 }
 
 /** Where the stretch after `after` ends, and where the next one begins; null when it is the last. */
-async function stretch(db: Reader, input: { after: number; limit: number }) {
+export async function stretch(db: Reader, input: { after: number; limit: number }) {
   const end = await db.first(findStretch, input);
   return { upto: end?.expires_at ?? Number.MAX_SAFE_INTEGER, next: end?.expires_at ?? null };
 }
@@ -182,26 +189,32 @@ export const keys: Verbs<SigningKeyStore> = {
   retire: changes(async (db, input) => ({
     outcome: (await db.run(retireEarly, input)) === 1 ? 'retired' : 'changed',
   })),
-  compromise: changes(async (db, input) => ({
-    outcome: (await db.run(compromiseIdle, input)) === 1 ? 'compromised' : 'changed',
-  })),
+  compromise: changes(async (db, input) => {
+    const dropped = await db.first(compromiseIdle, input);
+    if (!dropped) return { outcome: 'changed' };
+    await noteCompromise(db, dropped, input.now);
+    return { outcome: 'compromised' };
+  }),
   takeOver: changes(
     async (db, { former, becomes, successor, now, ...retirement }) => {
       const { kid } = successor;
+      let dropped: SigningKeyRecord | undefined;
       if (former !== null) {
         const until = await verifiesUntil(db, { kid: former }, { now, ...retirement });
         const times =
           becomes === 'retiring'
             ? { retires_at: until, retired_at: null }
             : { retires_at: null, retired_at: now };
-        if ((await db.run(replaceActive, { kid: former, state: becomes, ...times })) === 0)
-          throw changedMeanwhile();
+        const replaced = await db.first(replaceActive, { kid: former, state: becomes, ...times });
+        if (!replaced) throw changedMeanwhile();
+        if (becomes === 'compromised') dropped = replaced;
       }
       const isKnown = (await db.first(findKey, { kid })) !== undefined;
       const changed = isKnown
         ? await db.run(activatePending, { kid, now })
         : await db.run(insertKey, successor);
       if (changed === 0) throw changedMeanwhile();
+      if (dropped) await noteCompromise(db, dropped, now);
       return { outcome: 'taken_over' };
     },
     { outcome: 'changed' },

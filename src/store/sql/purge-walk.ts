@@ -10,29 +10,31 @@ import { type Reader, type ReadVerb, read, type WriteVerb, write } from './verb.
 /** Where a walk along an expiry begins. */
 const START = { from: Number.MIN_SAFE_INTEGER, skip: 0 };
 
-/** Rows that have their end in `expires_at`. */
+/** Rows that have their end in `expires_at`, or in another indexed column. */
 export interface ExpiringRows {
   readonly table: string;
   readonly key: string;
+  readonly end?: string;
   /** What must hold for a row to go, besides that its own time is over. `ended`: what else is over by now. */
   rule?(sql: typeof raw, input: { readonly ended: number }): RawBuilder<boolean>;
 }
 
 /** The statements of one kind. They differ in names only, so they are made, not written. */
-function statementsOf(rows: string, { table, key, rule }: ExpiringRows) {
+function statementsOf(rows: string, { table, key, end: column = 'expires_at', rule }: ExpiringRows) {
   // Every one of these tables has an expiry; the kind knows its key.
   const any = table as 'assertion_jtis';
   const id = key as 'id';
+  const ends = column as 'expires_at';
   const mayGo = (sql: typeof raw, input: { ended: number }) => rule?.(sql, input) ?? sql<boolean>`1 = 1`;
   const between = (db: Builder, { from, end }: { from: number; end: number }) =>
-    db.selectFrom(any).where('expires_at', '>=', from).where('expires_at', '<', end);
+    db.selectFrom(any).where(ends, '>=', from).where(ends, '<', end);
   const next = (db: Builder, input: Pick<Few, 'from' | 'until' | 'look' | 'skip'>) =>
     db
       .selectFrom(any)
       .select(id)
-      .where('expires_at', '>=', input.from)
-      .where('expires_at', '<=', input.until)
-      .orderBy('expires_at')
+      .where(ends, '>=', input.from)
+      .where(ends, '<=', input.until)
+      .orderBy(ends)
       .limit(input.look)
       .offset(input.skip);
   const make = <In extends object, Row>(name: string, build: Statement<In, Row>['build']) =>
@@ -42,10 +44,10 @@ function statementsOf(rows: string, { table, key, rule }: ExpiringRows) {
     findAhead: make('findAhead', (db: Builder, input: Ahead) =>
       db
         .selectFrom(any)
-        .select('expires_at')
-        .where('expires_at', '>=', input.from)
-        .where('expires_at', '<=', input.until)
-        .orderBy('expires_at')
+        .select(`${ends} as expires_at`)
+        .where(ends, '>=', input.from)
+        .where(ends, '<=', input.until)
+        .orderBy(ends)
         .limit(1)
         .offset(input.ahead),
     ),
@@ -72,19 +74,19 @@ function statementsOf(rows: string, { table, key, rule }: ExpiringRows) {
           .select(id)
           .where(id, 'in', next(db, input))
           // PostgreSQL asks this again of a row that somebody has changed meanwhile, as it does not ask what was picked.
-          .where(sql<number>`expires_at + 0`, '<=', input.until)
+          .where(sql<number>`${sql.ref(ends)} + 0`, '<=', input.until)
           .where(mayGo(sql, input))
           .modifyEnd(sql`/*postgres for update skip locked*/`),
       ),
     ),
     countSpan: make('countSpan', (db: Builder, input: Span, sql) =>
-      between(db, input).select(counts(sql, mayGo(sql, input))),
+      between(db, input).select(counts(sql, ends, mayGo(sql, input))),
     ),
     countFew: make('countFew', (db: Builder, input: Few, sql) =>
       db
         .selectFrom(any)
         .where(id, 'in', next(db, input))
-        .select(counts(sql, mayGo(sql, input))),
+        .select(counts(sql, ends, mayGo(sql, input))),
     ),
   };
 }
@@ -105,11 +107,11 @@ interface Few extends Omit<Span, 'end'> {
   readonly skip: number;
 }
 
-function counts(sql: typeof raw, mayGo: RawBuilder<boolean>) {
+function counts(sql: typeof raw, ends: string, mayGo: RawBuilder<boolean>) {
   return [
     sql<number>`count(*)`.as('looked'),
     sql<number | null>`sum(case when ${mayGo} then 1 else 0 end)`.as('ripe'),
-    sql<number | null>`min(case when ${mayGo} then expires_at end)`.as('oldest'),
+    sql<number | null>`min(case when ${mayGo} then ${sql.ref(ends)} end)`.as('oldest'),
   ];
 }
 

@@ -23,6 +23,7 @@ const expiring: Readonly<Record<Expiring, ExpiringRows>> = {
   authorization_requests: { table: 'authorization_requests', key: 'id' },
   initial_access_tokens: { table: 'initial_access_tokens', key: 'id' },
   client_secrets: { table: 'client_secrets', key: 'id' },
+  revocations: { table: 'revocations', key: 'id', end: 'at' },
   // A setting that was lowered may leave a lock that outlasts its count.
   login_failures: {
     table: 'login_failures',

@@ -1,6 +1,5 @@
 import type { RefreshStore } from '../store.ts';
-import { revokeFamily } from './endings.ts';
-import { findFamily } from './families.ts';
+import { endFamily, findFamily } from './families.ts';
 import { insertIssuance, insertRefreshToken } from './inserts.ts';
 import { statement } from './statement.ts';
 import { read, type Verbs, write } from './verb.ts';
@@ -70,7 +69,7 @@ export const refresh: Verbs<RefreshStore> = {
       await db.run(insertIssuance, issuance);
       return { outcome: 'retried', successor_salt: token.successor_salt };
     }
-    await db.run(revokeFamily, { id: family.id, now, reason: 'refresh_token_reused' });
+    await endFamily(db, { id: family.id, now, reason: 'refresh_token_reused' });
     return { outcome: 'reused' };
   }),
 };

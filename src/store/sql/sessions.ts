@@ -7,6 +7,7 @@ import {
   revokeFamiliesOfUser,
   revokeOnlineFamiliesOfSession,
 } from './endings.ts';
+import { noteRevocation } from './revocations.ts';
 import { columns, statement } from './statement.ts';
 import { read, type Transaction, type Verbs, write } from './verb.ts';
 
@@ -92,7 +93,25 @@ const listLive = statement<{ user_id: string; now: number }>('sessions.listLive'
     .orderBy('id', 'desc'),
 );
 
-/** Ends the browser's former session; what it opened passes to the new one, unless that is somebody else's. */
+/**
+ * Ends what a session that has just ended had opened, but for what was to run on, and notes both. Families are named: after a
+ * later sign-in in the same browser they may belong to another session.
+ */
+async function endOnline(
+  db: Transaction,
+  session: { id: string; user_id: string; now: number },
+  reason: string,
+): Promise<void> {
+  const { id, user_id, now } = session;
+  const gone = await db.all(revokeOnlineFamiliesOfSession, { session_id: id, now, reason });
+  const detail = { families: gone.map((family) => family.id) };
+  await noteRevocation(db, { kind: 'session_ended', at: now, user_id, subject: id, detail });
+}
+
+/**
+ * Ends the browser's former session; what it opened passes to the new one, unless that is somebody else's. Where it passes on
+ * nothing is noted: a sign-in is no revocation, and happens too often to queue.
+ */
 async function replace(db: Transaction, token_hash: string, next: SessionRecord): Promise<void> {
   const former = await db.first(findFormer, { token_hash });
   if (!former) return;
@@ -100,7 +119,7 @@ async function replace(db: Transaction, token_hash: string, next: SessionRecord)
   const now = next.created_at;
   await db.run(endSession, { id, user_id, now });
   if (user_id === next.user_id) await db.run(moveFamilies, { session_id: id, next_session_id: next.id });
-  else await db.run(revokeOnlineFamiliesOfSession, { session_id: id, now, reason: 'session_replaced' });
+  else await endOnline(db, { id, user_id, now }, 'session_replaced');
 }
 
 export const sessions: Verbs<SessionStore> = {
@@ -109,8 +128,8 @@ export const sessions: Verbs<SessionStore> = {
     if ((await db.run(holdUser, { user_id })) === 0) return { outcome: 'refused' };
     if (password_hash !== null && (await db.run(holdPassword, { user_id, hash: password_hash })) === 0)
       return { outcome: 'refused' };
-    if (replaces !== null) await replace(db, replaces, session);
     await db.run(insertSession, session);
+    if (replaces !== null) await replace(db, replaces, session);
     return { outcome: 'started' };
   }),
   find: read(async (db, input) => db.first(findLive, input)),
@@ -120,17 +139,20 @@ export const sessions: Verbs<SessionStore> = {
   listOfUser: read(async (db, input) => db.all(listLive, input)),
   end: write(async (db, input) => {
     if ((await db.run(endSession, input)) === 0) return { outcome: 'unknown' };
-    await db.run(revokeOnlineFamiliesOfSession, {
-      session_id: input.id,
-      now: input.now,
-      reason: 'session_ended',
-    });
+    await endOnline(db, input, 'session_ended');
     return { outcome: 'ended' };
   }),
   endAll: write(async (db, { user_id, except, now }) => {
     const kept = except ?? '';
     const ended = await db.run(endSessionsOfUser, { user_id, except: kept, now });
-    await db.run(revokeFamiliesOfUser, { user_id, except_session: kept, now, reason: 'sessions_ended' });
+    const revoked = await db.run(revokeFamiliesOfUser, {
+      user_id,
+      except_session: kept,
+      now,
+      reason: 'sessions_ended',
+    });
+    if (ended + revoked > 0)
+      await noteRevocation(db, { kind: 'sessions_ended', at: now, user_id, detail: { except: kept } });
     return { ended };
   }),
 };

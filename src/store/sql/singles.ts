@@ -1,11 +1,12 @@
 /** The aggregates of one statement or two. */
 import type { AssertionJtiRecord, SettingRecord } from '../records.ts';
 import type { DeploymentStore, HealthStore, ReplayStore, SettingStore } from '../store.ts';
+import { noteRevocation } from './revocations.ts';
 import { columns, statement } from './statement.ts';
 import { sweepJtis } from './sweep.ts';
-import { read, type Verbs, write } from './verb.ts';
+import { read, readShared, type Verbs, write, writeOnce } from './verb.ts';
 
-const getDeployment = statement<object>('singles.getDeployment')((db) =>
+export const getDeployment = statement<object>('singles.getDeployment')((db) =>
   db.selectFrom('deployment').selectAll(),
 );
 
@@ -43,7 +44,7 @@ const insertSetting = statement<SettingRecord>('singles.insertSetting')((db, set
     .values(columns(setting, ['name', 'value', 'updated_at']))
     .onConflict((conflict) => conflict.doNothing()),
 );
-const upsertSetting = statement<SettingRecord>('singles.upsertSetting')((db, setting) =>
+export const upsertSetting = statement<SettingRecord>('singles.upsertSetting')((db, setting) =>
   db
     .insertInto('settings')
     .values(columns(setting, ['name', 'value', 'updated_at']))
@@ -51,18 +52,35 @@ const upsertSetting = statement<SettingRecord>('singles.upsertSetting')((db, set
       conflict.column('name').doUpdateSet({ value: setting.value, updated_at: setting.updated_at }),
     ),
 );
-const getSetting = statement<{ name: string }>('singles.getSetting')((db, { name }) =>
+const swapSetting = statement<SettingRecord & { former: string }>('singles.swapSetting')((db, setting) =>
+  db
+    .updateTable('settings')
+    .set({ value: setting.value, updated_at: setting.updated_at })
+    .where('name', '=', setting.name)
+    .where('value', '=', setting.former),
+);
+export const getSetting = statement<{ name: string }>('singles.getSetting')((db, { name }) =>
   db.selectFrom('settings').selectAll().where('name', '=', name),
 );
 
 export const settings: Verbs<SettingStore> = {
-  get: read(async (db, input) => db.first(getSetting, input)),
+  get: readShared(async (db, input) => db.first(getSetting, input)),
   put: write(async (db, { setting, if_absent }) => {
     const changed = await db.run(if_absent ? insertSetting : upsertSetting, setting);
     if (changed === 1) return { outcome: 'put', value: setting.value };
     const kept = await db.first(getSetting, { name: setting.name });
     return { outcome: 'kept', value: kept?.value ?? setting.value };
   }),
+  rotate: write(async (db, { setting }) => {
+    await db.run(upsertSetting, setting);
+    const { name: subject, updated_at: at } = setting;
+    await noteRevocation(db, { kind: 'setting_rotated', at, subject });
+  }),
+  swap: writeOnce(
+    swapSetting,
+    ({ setting, former }) => ({ ...setting, former }),
+    (changed) => ({ outcome: changed === 1 ? 'swapped' : 'changed' }),
+  ),
 };
 
 /** Changes nothing, but takes the road of every write: a read-only or full database fails it. */

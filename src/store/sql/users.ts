@@ -1,6 +1,7 @@
 import type { PasswordRecord, UserRecord } from '../records.ts';
 import type { Page, UserStore } from '../store.ts';
 import { endSessionsOfUser, revokeFamiliesOfUser } from './endings.ts';
+import { noteRevocation } from './revocations.ts';
 import { columns, statement } from './statement.ts';
 import { read, type Transaction, type Verbs, write } from './verb.ts';
 
@@ -15,13 +16,13 @@ const USER = [
   'updated_at',
 ] as const;
 
-const insertUser = statement<UserRecord>('users.insertUser')((db, user) =>
+export const insertUser = statement<UserRecord>('users.insertUser')((db, user) =>
   db
     .insertInto('users')
     .values(columns(user, USER))
     .onConflict((conflict) => conflict.doNothing()),
 );
-const insertPassword = statement<PasswordRecord>('users.insertPassword')((db, password) =>
+export const insertPassword = statement<PasswordRecord>('users.insertPassword')((db, password) =>
   db.insertInto('passwords').values(columns(password, ['user_id', 'hash', 'changed_at'])),
 );
 const upsertPassword = statement<PasswordRecord>('users.upsertPassword')((db, password) =>
@@ -32,7 +33,7 @@ const upsertPassword = statement<PasswordRecord>('users.upsertPassword')((db, pa
       conflict.column('user_id').doUpdateSet({ hash: password.hash, changed_at: password.changed_at }),
     ),
 );
-const findById = statement<{ id: string }>('users.findById')((db, { id }) =>
+export const findById = statement<{ id: string }>('users.findById')((db, { id }) =>
   db.selectFrom('users').selectAll().where('id', '=', id),
 );
 const findByLogin = statement<{ login: string }>('users.findByLogin')((db, { login }) =>
@@ -55,9 +56,9 @@ const updateUser = statement<UserRecord>('users.updateUser')((db, user) =>
     .set(columns(user, ['username', 'email', 'email_verified', 'profile_json', 'updated_at']))
     .where('id', '=', user.id),
 );
-const setStatus = statement<{ id: string; status: UserRecord['status']; now: number }>('users.setStatus')(
-  (db, { id, status, now }) => db.updateTable('users').set({ status, updated_at: now }).where('id', '=', id),
-);
+export const setUserStatus = statement<{ id: string; status: UserRecord['status']; now: number }>(
+  'users.setStatus',
+)((db, { id, status, now }) => db.updateTable('users').set({ status, updated_at: now }).where('id', '=', id));
 const replaceHash = statement<{ user_id: string; old_hash: string; new_hash: string }>('users.replaceHash')(
   (db, input) =>
     db
@@ -66,12 +67,17 @@ const replaceHash = statement<{ user_id: string; old_hash: string; new_hash: str
       .where('user_id', '=', input.user_id)
       .where('hash', '=', input.old_hash),
 );
-const deleteUser = statement<{ id: string }>('users.deleteUser')((db, { id }) =>
+export const deleteUser = statement<{ id: string }>('users.deleteUser')((db, { id }) =>
   db.deleteFrom('users').where('id', '=', id),
 );
 
 /** A person who is locked out, or whose password was stolen, must not live on in sessions and tokens. */
-async function endEverything(db: Transaction, user_id: string, now: number, reason: string): Promise<void> {
+export async function endEverything(
+  db: Transaction,
+  user_id: string,
+  now: number,
+  reason: string,
+): Promise<void> {
   await db.run(endSessionsOfUser, { user_id, except: '', now });
   await db.run(revokeFamiliesOfUser, { user_id, except_session: '', now, reason });
 }
@@ -94,7 +100,9 @@ export const users: Verbs<UserStore> = {
   setPassword: write(
     async (db, password) => {
       await db.run(upsertPassword, password);
-      await endEverything(db, password.user_id, password.changed_at, 'password_changed');
+      const { user_id, changed_at: at } = password;
+      await endEverything(db, user_id, at, 'password_changed');
+      await noteRevocation(db, { kind: 'password_changed', at, user_id });
       return { outcome: 'set' };
     },
     { outcome: 'unknown' },
@@ -103,11 +111,16 @@ export const users: Verbs<UserStore> = {
     await db.run(replaceHash, input);
   }),
   setStatus: write(async (db, input) => {
-    if ((await db.run(setStatus, input)) === 0) return { outcome: 'unknown' };
-    if (input.status === 'disabled') await endEverything(db, input.id, input.now, 'user_disabled');
+    if ((await db.run(setUserStatus, input)) === 0) return { outcome: 'unknown' };
+    const { id: user_id, now: at } = input;
+    if (input.status === 'disabled') await endEverything(db, user_id, at, 'user_disabled');
+    const kind = input.status === 'disabled' ? 'user_disabled' : 'user_enabled';
+    await noteRevocation(db, { kind, at, user_id });
     return { outcome: 'set' };
   }),
-  remove: write(async (db, input) => ({
-    outcome: (await db.run(deleteUser, input)) === 1 ? 'removed' : 'unknown',
-  })),
+  remove: write(async (db, { id, now }) => {
+    if ((await db.run(deleteUser, { id })) === 0) return { outcome: 'unknown' };
+    await noteRevocation(db, { kind: 'user_removed', at: now, user_id: id });
+    return { outcome: 'removed' };
+  }),
 };

@@ -1,4 +1,5 @@
 /** Every verb of the store, by aggregate: the one SQL implementation behind both engines. */
+import { aftercare } from './aftercare.ts';
 import { audit } from './audit.ts';
 import { clients } from './clients.ts';
 import { codes } from './codes.ts';
@@ -13,10 +14,13 @@ import { privateKeys } from './private-keys.ts';
 import { purge, purgeable } from './purge.ts';
 import { refresh } from './refresh.ts';
 import { registrations } from './registrations.ts';
+import { reinstate } from './reinstate.ts';
 import { requests } from './requests.ts';
 import { resources } from './resources.ts';
+import { revocations } from './revocations.ts';
 import { sessions } from './sessions.ts';
 import { deployment, health, replays, settings } from './singles.ts';
+import { takeAway } from './take-away.ts';
 import { users } from './users.ts';
 import type { Families, ReadVerb, VerbName, WriteVerb } from './verb.ts';
 
@@ -41,6 +45,10 @@ export const verbs: Families = {
   audit,
   settings,
   leases,
+  revocations,
+  takeAway,
+  aftercare,
+  reinstate,
   purge,
   purgeable,
   health,

@@ -183,7 +183,7 @@ describeEngines('authorization codes (RFC 6749 section 4.1)', (engine) => {
       (id) => rooms.users.remove(id),
       (user_id, { id }) =>
         rooms.store.consents.withdraw({ user_id, client_id: id, now: product.clock.now() }),
-      (_, { id }) => rooms.store.clients.remove({ id }),
+      (_, { id }) => rooms.store.clients.remove({ id, now: product.clock.now() }),
     ];
     for (const fall of falls) {
       const user = await product.user();

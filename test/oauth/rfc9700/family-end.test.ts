@@ -44,7 +44,10 @@ describeEngines('the end of a family of tokens (RFC 9700 section 4.14.2)', (engi
     ['its user is removed', ({ users }, { id }) => users.remove(id)],
     ['the password is changed', ({ users }, { id }) => users.setPassword(id, 'another long password')],
     ['all sessions of the user are ended', ({ sessions }, { id }) => sessions.endAll(id)],
-    ['its client is removed', ({ store }, _, { id }) => store.clients.remove({ id })],
+    [
+      'its client is removed',
+      ({ store, clock }, _, { id }) => store.clients.remove({ id, now: clock.now() }),
+    ],
     [
       'its client is disabled',
       ({ store, clock }, _, { id }) => store.clients.setStatus({ id, status: 'disabled', now: clock.now() }),
