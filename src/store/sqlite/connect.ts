@@ -1,9 +1,12 @@
 import { existsSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
+import type { ChangeLogOptions } from './change-log.ts';
 
 export interface SqliteOptions {
   readonly path: string;
   readonly wal: boolean;
+  /** Where what a store commits is logged; without it the recovery log of the database ends with its first commit. */
+  readonly changeLog?: ChangeLogOptions;
 }
 
 /** How long, ms, a request waits for a lock that somebody outside holds before it fails with 503. */

@@ -54,7 +54,7 @@ describe.skipIf(!here)('group commit (needs the sqlite engine)', () => {
       { family: 'no such', verb: 'verb', input: {} },
       record('last'),
     ];
-    const answers = await commits.run(jobs);
+    const answers = await commits.run({ jobs, sentAt: NOW });
     expect(answers.map((answer) => ('failure' in answer ? answer.failure.code : 'done'))).toEqual([
       'done',
       'conflict',
@@ -72,14 +72,14 @@ describe.skipIf(!here)('group commit (needs the sqlite engine)', () => {
     const reader = new DatabaseSync(path);
     reader.exec('begin');
     reader.prepare('select count(*) from issuances').get();
-    const answers = await commits.run([record('one'), record('two')]);
+    const answers = await commits.run({ jobs: [record('one'), record('two')], sentAt: NOW });
     expect(answers).toMatchObject([
       { failure: { code: 'unavailable' } },
       { failure: { code: 'unavailable' } },
     ]);
     reader.close();
     expect(count('issuances')).toBe(0);
-    expect(await commits.run([record('one')])).toEqual([{ value: undefined }]);
+    expect(await commits.run({ jobs: [record('one')], sentAt: NOW })).toEqual([{ value: undefined }]);
     expect(count('issuances')).toBe(1);
   });
 
@@ -88,12 +88,12 @@ describe.skipIf(!here)('group commit (needs the sqlite engine)', () => {
     const { page_count } = db.prepare('pragma page_count').get() as { page_count: number };
     db.exec(`pragma max_page_count = ${page_count + 2}`);
     const large = (jti: string) => record(jti, 'x'.repeat(20_000));
-    const answers = await commits.run([large('one'), large('two')]);
+    const answers = await commits.run({ jobs: [large('one'), large('two')], sentAt: NOW });
     for (const answer of answers)
       expect(answer).toMatchObject({ failure: { code: 'unavailable', retryAfter: 1 } });
     expect(count('issuances')).toBe(0);
     db.exec('pragma max_page_count = 1000000');
-    expect(await commits.run([large('one'), large('two')])).toEqual([
+    expect(await commits.run({ jobs: [large('one'), large('two')], sentAt: NOW })).toEqual([
       { value: undefined },
       { value: undefined },
     ]);

@@ -1,6 +1,7 @@
 /** SQLite behind the store: reads on the main thread's own connection, writes through one writer thread. */
 import type { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type Clock, systemClock } from '../../kernel/clock.ts';
 import type { Log } from '../../kernel/log.ts';
 import { type Meter, silentMeter } from '../../kernel/metrics.ts';
 import { Listeners } from '../listeners.ts';
@@ -21,9 +22,13 @@ const READ_AGAIN_AFTER = 10;
  * Opens a migrated database. The caller holds the lock of the state directory: one process writes.
  * @throws Failure `unavailable` when there is no database that can be read
  */
-export function openSqlite(options: SqliteOptions, log: Log, meter: Meter = silentMeter): Store {
+export function openSqlite(
+  options: SqliteOptions,
+  log: Log,
+  { meter = silentMeter, clock = systemClock }: { readonly meter?: Meter; readonly clock?: Clock } = {},
+): Store {
   try {
-    return bindStore(new SqliteDriver(options, log, meter));
+    return bindStore(new SqliteDriver(options, { log, meter, clock }));
   } catch (error) {
     throw fromSqlite(error);
   }
@@ -37,11 +42,11 @@ class SqliteDriver implements Driver {
   readonly #statements: SqliteStatements;
   readonly #writer: WriterThread;
 
-  constructor(options: SqliteOptions, log: Log, meter: Meter) {
+  constructor(options: SqliteOptions, parts: { log: Log; meter: Meter; clock: Clock }) {
     this.#reader = connectReader(options);
     this.#burst = new ReadBurst(this.#reader);
     this.#statements = new SqliteStatements(this.#reader);
-    this.#writer = new WriterThread(options, log, meter);
+    this.#writer = new WriterThread(options, parts);
   }
 
   read<In, Out>(verb: ReadVerb<In, Out>, input: In): Promise<Out> {

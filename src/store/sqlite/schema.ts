@@ -5,6 +5,7 @@ import {
   type TurnAlone,
 } from '../migrations/connection.ts';
 import { sqliteCatalog } from './catalog.ts';
+import { endChain } from './change-log.ts';
 import { connectOnlooker, connectWriter, type SqliteOptions } from './connect.ts';
 import { translated } from './errors.ts';
 
@@ -32,6 +33,8 @@ export function openSqliteSchema(
       try {
         await run(BOOKKEEPING);
         const value = await work();
+        // What follows is rows of another schema.
+        endChain(db);
         await run('commit');
         return value;
       } catch (error) {

@@ -1,11 +1,12 @@
 import { Worker } from 'node:worker_threads';
+import type { Clock } from '../../kernel/clock.ts';
 import type { Failure } from '../../kernel/errors.ts';
 import type { Log } from '../../kernel/log.ts';
 import type { Meter } from '../../kernel/metrics.ts';
 import { unpackFailure } from '../failure-parcel.ts';
 import { databaseUnavailable } from '../sql/failures.ts';
 import type { SqliteOptions } from './connect.ts';
-import type { Answer, Job } from './group-commit.ts';
+import type { Answer, Batch, Job } from './group-commit.ts';
 import { WriteMeter } from './write-meter.ts';
 
 interface Waiting {
@@ -31,6 +32,7 @@ const LONGEST_RESTART_DELAY = 5000;
 export class WriterThread {
   readonly #options: SqliteOptions;
   readonly #log: Log;
+  readonly #clock: Clock;
   readonly #meter: WriteMeter;
   readonly #closed = Promise.withResolvers<void>();
   /** Undefined from the death of one thread to the start of the next. */
@@ -44,9 +46,10 @@ export class WriterThread {
   #scheduled = false;
   #closing = false;
 
-  constructor(options: SqliteOptions, log: Log, meter: Meter) {
+  constructor(options: SqliteOptions, { log, meter, clock }: { log: Log; meter: Meter; clock: Clock }) {
     this.#options = options;
     this.#log = log;
+    this.#clock = clock;
     this.#meter = new WriteMeter(meter, options, () => this.#queue.length + this.#underway.length);
     this.#start();
   }
@@ -98,7 +101,8 @@ export class WriterThread {
     }
     this.#underway = this.#queue.splice(0, LARGEST_BATCH);
     this.#meter.sent(this.#underway.length, this.#underway[0]?.since ?? 0);
-    this.#worker.postMessage(this.#underway.map((waiting) => waiting.job));
+    const jobs = this.#underway.map((waiting) => waiting.job);
+    this.#worker.postMessage({ jobs, sentAt: this.#clock.now() } satisfies Batch);
   }
 
   #receive(message: 'ready' | readonly Answer[]): void {

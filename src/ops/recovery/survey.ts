@@ -1,0 +1,70 @@
+/** How far the recovery log reaches: cheap to know, from names and a few signed lines. */
+import { reachOf } from '../../archive/log/names.ts';
+import { type LocatedChain, LogReader, type LogReading } from './log-reader.ts';
+
+export interface LogChain {
+  readonly chain: string;
+  readonly kind: 'changes' | 'revocations';
+  readonly epoch: number;
+  /** A backup that was made from then on, ms, can be taken forward. */
+  readonly from: number;
+  /** So far, ms. */
+  readonly until: number;
+  /** The last batch that can be reached. */
+  readonly last: number;
+  readonly faults: readonly string[];
+}
+
+/** The chains that there are, by age. Nothing is decrypted. */
+export async function surveyLog(reading: Omit<LogReading, 'identities'>): Promise<readonly LogChain[]> {
+  const reader = new LogReader({ ...reading, identities: {} });
+  const surveyed: LogChain[] = [];
+  for (const located of await reader.chains()) {
+    const chain = await survey(reader, located);
+    if (chain) surveyed.push(chain);
+  }
+  return surveyed;
+}
+
+/** Between which times a backup can be taken to any moment; undefined when the log does not take it on. */
+export function windowFrom(
+  chains: readonly LogChain[],
+  { epoch, recoveryPoint }: { readonly epoch: number; readonly recoveryPoint: { from: number; to: number } },
+): { readonly from: number; readonly to: number } | undefined {
+  const chain = chains.findLast(
+    (one) =>
+      one.kind === 'changes' &&
+      one.epoch === epoch &&
+      one.from <= recoveryPoint.from &&
+      one.until > recoveryPoint.to,
+  );
+  return chain && { from: recoveryPoint.to, to: chain.until };
+}
+
+/** Undefined when nothing of it can be believed. */
+async function survey(reader: LogReader, { chain, segments }: LocatedChain): Promise<LogChain | undefined> {
+  const before = reader.faults.length;
+  const head = await reader.head(chain);
+  const frames = segments.filter(({ last }) => last > 0);
+  const [first] = frames;
+  const reach = first ? reachOf(frames, first.first) : 0;
+  const firstHeader = first && (await reader.header(first));
+  const last = frames.find((segment) => segment.last === reach);
+  const lastHeader = last && (await reader.header(last));
+  const about = head ?? lastHeader ?? firstHeader;
+  if (!about) return undefined;
+  const faults = reader.faults.slice(before);
+  if (frames.some((segment) => segment.last > reach)) faults.push(`batches from ${reach + 1} on are missing`);
+  else if (head && head.last > reach) faults.push(`batches ${reach + 1} to ${head.last} are missing`);
+  // The head may be older than the last segment; it says nothing when what it speaks of is not there.
+  const byHead = head && head.last <= reach ? head.until : 0;
+  return {
+    chain,
+    kind: about.kind,
+    epoch: about.restore_epoch,
+    from: head && (first?.first ?? 1) <= 1 ? head.begun_at : (firstHeader?.from ?? Number.MAX_SAFE_INTEGER),
+    until: Math.max(byHead, lastHeader?.to ?? 0),
+    last: reach,
+    faults,
+  };
+}
