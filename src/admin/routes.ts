@@ -9,11 +9,15 @@ import { Access } from './access.ts';
 import type { AdminParts, AdminRoute } from './admin-route.ts';
 import { apiKeyRoutes } from './api-key.ts';
 import { auditRoutes } from './audit.ts';
+import { backupRoutes } from './backup.ts';
+import { backupVerifyRoutes } from './backup-verify.ts';
 import { clientRoutes } from './clients.ts';
+import { drillRoutes } from './drill.ts';
 import { initialAccessTokenRoutes } from './initial-access-tokens.ts';
 import { keyRoutes } from './keys.ts';
 import { custodyRoutes } from './keys-custody.ts';
 import { purgeRoutes } from './purge.ts';
+import { reinstateRoutes } from './reinstate.ts';
 import { resourceRoutes } from './resources.ts';
 import { statusRoutes } from './status.ts';
 import { userRoutes } from './users.ts';
@@ -32,6 +36,10 @@ export function adminRoutes(parts: AdminParts): Route[] {
     ...apiKeyRoutes(parts),
     ...auditRoutes(parts),
     ...purgeRoutes(parts),
+    ...backupRoutes(parts),
+    ...reinstateRoutes(parts),
+    ...backupVerifyRoutes(parts),
+    ...drillRoutes(parts),
   ];
   return routes.map((route) => ({
     ...route,

@@ -89,8 +89,12 @@ function read({ path, key }: PlacedKey, written: Written, facts: Facts, faults: 
   return fallback();
 }
 
+/** A password in an address, a private key: in a place that is not made for secrets somebody has put one. */
+const HOLDS_SECRET = /:\/\/[^/\s]*@|-SECRET-|PRIVATE KEY/i;
+
 /** What was written, where showing it is safe. */
 function quote(secret: boolean, value: unknown): string {
+  if (typeof value === 'string' && HOLDS_SECRET.test(value)) return '';
   if (secret || (typeof value !== 'string' && typeof value !== 'number')) return '';
   return `, not ${JSON.stringify(value)}`;
 }

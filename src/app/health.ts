@@ -13,6 +13,8 @@ export interface Health {
   database(): Promise<Check>;
   schema(): Promise<Check>;
   keys(): Promise<Check>;
+  /** What an operator has to look after and requests do not need, by name. */
+  ops?(): Promise<Readonly<Record<string, Check>>>;
 }
 
 export interface WaitingParts {
@@ -86,13 +88,27 @@ export function healthRoutes(health: Health, clock: Clock): readonly Route[] {
       const time = new Date(clock.now()).toISOString();
       return json(database.ok ? 200 : 503, { status, database: status, time });
     }),
-    route('/ready', async () => {
+    route('/ready', async ({ query }) => {
       const [database, schema, keys] = await Promise.all([health.database(), health.schema(), health.keys()]);
-      const ready = database.ok && schema.ok && keys.ok;
-      const checks = { database, schema, keys };
+      // For whoever watches over the operation; a load balancer must not take a server out because a backup is late.
+      const ops = query.mentions('ops') ? await health.ops?.() : undefined;
+      const checks = { database, schema, keys, ...ops };
+      const ready = Object.values(checks).every(({ ok }) => ok);
       return json(ready ? 200 : 503, { status: ready ? 'ready' : 'not_ready', checks });
     }),
   ];
+}
+
+/** What an operator has to look after, one check a name; asked for at most once a moment. */
+export function opsHealth(
+  asks: Readonly<Record<string, () => Promise<Check>>>,
+  { clock, log }: Pick<WaitingParts, 'clock' | 'log'>,
+): NonNullable<Health['ops']> {
+  const checks = Object.entries(asks).map(
+    ([name, ask]) => [name, cached(guarded(ask, `${name}: no answer`, log), FRESH, clock)] as const,
+  );
+  return async () =>
+    Object.fromEntries(await Promise.all(checks.map(async ([name, ask]) => [name, await ask()] as const)));
 }
 
 /** Anybody may ask, so it names the key, which all may know, and not the place where it should be. */

@@ -9,11 +9,16 @@ import { Failure } from '../kernel/errors.ts';
 import type { Random } from '../kernel/random.ts';
 import { passphraseIdentity, passphraseRecipient } from './age-passphrase.ts';
 import { ByteReader } from './byte-reader.ts';
-import { damaged } from './format.ts';
+import { CannotRead, damaged } from './format.ts';
 
 /** Who can open an archive. `none` is for those who have asked for plain text in so many words. */
 export type Encryption =
-  | { readonly kind: 'age'; readonly recipients: readonly string[] }
+  | {
+      readonly kind: 'age';
+      readonly recipients: readonly string[];
+      /** One more, whose identity is forgotten at once: nobody is told of it as one who can open the archive. */
+      readonly once?: string;
+    }
   | {
       readonly kind: 'passphrase';
       readonly passphrase: string;
@@ -85,8 +90,10 @@ async function makeHeader(
 ): Promise<{ header: Buffer; fileKey: Uint8Array }> {
   const encrypter = new Encrypter();
   if (encryption.kind === 'age') {
-    checkRecipients(encryption.recipients);
-    for (const recipient of encryption.recipients) encrypter.addRecipient(recipient);
+    const { recipients, once } = encryption;
+    checkRecipients(recipients);
+    for (const recipient of once === undefined ? recipients : [...recipients, once])
+      encrypter.addRecipient(recipient);
   } else {
     if (encryption.passphrase === '') throw new Failure('invalid_input', 'The passphrase is empty.');
     encrypter.addRecipient(passphraseRecipient(encryption.passphrase, random, encryption.work));
@@ -133,18 +140,18 @@ async function unwrapFileKey(
   }
 }
 
-function wrongIdentity(needsPassphrase: boolean, hasPassphrase: boolean): Failure {
+function wrongIdentity(needsPassphrase: boolean, hasPassphrase: boolean): CannotRead {
   if (needsPassphrase && hasPassphrase) {
-    return new Failure('refused', 'The passphrase does not open this archive.', {
+    return new CannotRead('The passphrase does not open this archive.', {
       hint: 'Check it for a typing error; `authserver backup list` shows which archives have a passphrase.',
     });
   }
   if (needsPassphrase) {
-    return new Failure('refused', 'The archive is encrypted with a passphrase, and none was given.', {
+    return new CannotRead('The archive is encrypted with a passphrase, and none was given.', {
       hint: 'Give the passphrase that the backup was made with.',
     });
   }
-  return new Failure('refused', 'None of the given identities opens this archive.', {
+  return new CannotRead('None of the given identities opens this archive.', {
     hint: 'It needs the identity (AGE-SECRET-KEY-1...) of one of its recipients; `authserver backup list` names them.',
   });
 }

@@ -5,7 +5,7 @@
  * An archive is a tar in zstd in age, described byte by byte in docs/backup-format.md. Its entries come in this order:
  * format.json, tables/<table>/<000001...>.ndjson, keys/<name>, config.json, manifest.json, manifest.sig.
  */
-import { Failure } from '../kernel/errors.ts';
+import { Failure, type FailureParts } from '../kernel/errors.ts';
 
 /** The version of the format that is written, and the newest that is read. */
 export const FORMAT = 1;
@@ -16,9 +16,10 @@ export const MANIFEST_ENTRY = 'manifest.json';
 export const SIGNATURE_ENTRY = 'manifest.sig';
 
 const TABLE_NAME = /^[a-z][a-z0-9_]{0,62}$/;
-const KEY_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,89}$/;
+/** The id of a key may begin with any of these; a dot would hide the file, and two could lead out of a folder. */
+const KEY_NAME = /^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,89}$/;
 const CHUNK_ENTRY = /^tables\/([a-z][a-z0-9_]{0,62})\/(\d{6})\.ndjson$/;
-const KEY_ENTRY = /^keys\/([A-Za-z0-9_][A-Za-z0-9_.-]{0,89})$/;
+const KEY_ENTRY = /^keys\/([A-Za-z0-9_-][A-Za-z0-9_.-]{0,89})$/;
 
 /** What a reader accepts, so that a made-up archive cannot exhaust the machine. */
 export interface Limits {
@@ -71,6 +72,14 @@ const PLAIN_NAMES: ReadonlyMap<string, EntryName> = new Map([
   [MANIFEST_ENTRY, { kind: 'manifest' }],
   [SIGNATURE_ENTRY, { kind: 'signature' }],
 ]);
+
+/** `refused`, though the archive may be whole: whoever reads it lacks what opens it, or is too old for it. */
+export class CannotRead extends Failure {
+  /** @param sentence as of any Failure */
+  constructor(sentence: string, parts: FailureParts) {
+    super('refused', sentence, parts);
+  }
+}
 
 /**
  * The failure of an archive that is not as it was written.

@@ -1,8 +1,7 @@
 /** What the first and the last JSON entry of an archive say. Times are milliseconds since 1970, digests SHA-256 in hexadecimal. */
 import { z } from 'zod';
 import { fromUtf8 } from '../kernel/bytes.ts';
-import { Failure } from '../kernel/errors.ts';
-import { damaged, FORMAT } from './format.ts';
+import { CannotRead, damaged, FORMAT } from './format.ts';
 
 const count = z.int().nonnegative();
 const digest = z.string().regex(/^[0-9a-f]{64}$/);
@@ -105,7 +104,7 @@ export function readRecord<Schema extends z.ZodType>(
 function checkFormat(value: unknown, place: string): void {
   const { format, program } = Object(value) as { format?: unknown; program?: unknown };
   if (typeof format !== 'number' || format <= FORMAT) return;
-  throw new Failure('refused', `The archive has format ${format}; this version reads up to ${FORMAT}.`, {
+  throw new CannotRead(`The archive has format ${format}; this version reads up to ${FORMAT}.`, {
     detail: place,
     hint: `It was written by authserver ${String(program)}. Install that version or a newer one and try again.`,
   });

@@ -48,6 +48,21 @@ export const AUDIT_ACTIONS = [
   'key.exported',
   'key.recovered',
   'purge.completed',
+  'backup.created',
+  'backup.verified',
+  'backup.failed',
+  'backup.pinned',
+  'backup.unpinned',
+  'backup.removed',
+  'backup.key_confirmed',
+  'backup.key_replaced',
+  'restore.completed',
+  'restore.undone',
+  'drill.passed',
+  'drill.failed',
+  'user.reinstated',
+  'client.reinstated',
+  'resource.reinstated',
 ] as const;
 
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];

@@ -22,8 +22,11 @@ export interface CliContext {
    * without the last line break). Secrets never come by argument, where other users of the machine could read them.
    */
   readSecret(label: string, options?: SecretOptions): Promise<string>;
-  /** Passes when the person at the terminal says yes; otherwise, and where there is no terminal, fails with `refused`. */
-  confirm(question: string): Promise<void>;
+  /**
+   * Passes when the person at the terminal says yes, or types the word where one is asked for; otherwise, and where there
+   * is no terminal, fails with `refused`.
+   */
+  confirm(question: string, word?: string): Promise<void>;
   /** Aborted by the first SIGINT or SIGTERM; for commands that drain. The second one ends the process. */
   readonly signal: AbortSignal;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -50,11 +53,13 @@ export type Arguments = Readonly<Record<string, string>>;
 export type Options = Readonly<Record<string, Option<any>>>;
 
 /** What `run` gets: each argument and each option by its name. */
-export type Input<A extends Arguments, O extends Options> = { readonly [Name in keyof A]: string } & {
+export type Input<A extends Arguments, O extends Options, M extends Arguments> = {
+  readonly [Name in keyof A]: string;
+} & { readonly [Name in keyof M]: string | undefined } & {
   readonly [Name in keyof O]: O[Name] extends Option<infer Value> ? Value : never;
 };
 
-export interface CommandSpec<A extends Arguments, O extends Options> {
+export interface CommandSpec<A extends Arguments, O extends Options, M extends Arguments> {
   /** Words that lead to it: `admin user create`. */
   readonly name: string;
   /** One line: what it does. */
@@ -63,13 +68,15 @@ export interface CommandSpec<A extends Arguments, O extends Options> {
   readonly description?: string;
   /** Required arguments in order. */
   readonly arguments?: A;
+  /** Arguments after those that may be left out. */
+  readonly optional?: M;
   readonly options?: O;
   /** Whole command lines that work, the simplest first. */
   readonly examples: readonly string[];
   /** It watches `context.signal` and ends by itself; other commands are cut off by a signal. */
   readonly drains?: boolean;
   /** Ends normally for exit code 0; throws a Failure for any other (exit-codes.ts). */
-  run(context: CliContext, input: Input<A, O>): Promise<void>;
+  run(context: CliContext, input: Input<A, O, M>): Promise<void>;
 }
 
 /** A command whose input types have been checked where it was written. */
@@ -78,24 +85,29 @@ export interface Command {
   readonly summary: string;
   readonly description: string | undefined;
   readonly arguments: Arguments;
+  readonly optional: Arguments;
   readonly options: Options;
   readonly examples: readonly string[];
   readonly drains: boolean;
   run(context: CliContext, input: Readonly<Record<string, unknown>>): Promise<void>;
 }
 
-// biome-ignore lint/complexity/noBannedTypes: `{}` is the type of a command without arguments or options
-export function command<const A extends Arguments = {}, O extends Options = {}>(
-  spec: CommandSpec<A, O>,
-): Command {
+// biome-ignore-start lint/complexity/noBannedTypes: `{}` is the type of a command without arguments or options
+export function command<
+  const A extends Arguments = {},
+  O extends Options = {},
+  const M extends Arguments = {},
+>(spec: CommandSpec<A, O, M>): Command {
+  // biome-ignore-end lint/complexity/noBannedTypes: as above
   return {
     name: spec.name,
     summary: spec.summary,
     description: spec.description,
     arguments: spec.arguments ?? {},
+    optional: spec.optional ?? {},
     options: spec.options ?? {},
     examples: spec.examples,
     drains: spec.drains ?? false,
-    run: (context, input) => spec.run(context, input as Input<A, O>),
+    run: (context, input) => spec.run(context, input as Input<A, O, M>),
   };
 }

@@ -40,7 +40,7 @@ export function makeContext(
     admin: () => (client ??= openAdmin()),
     printer,
     readSecret: (label, options) => readSecret(world, label, options),
-    confirm: (question) => confirm(world, question),
+    confirm: (question, word) => confirm(world, question, word),
     signal,
     env: world.env,
     terminal,

@@ -66,9 +66,11 @@ function buildProgram(
   for (const command of commands) {
     const words = command.name.split(' ');
     const name = words.pop() as string;
-    addCommand(groupOf(words, nodes, groups), name, command, found);
+    // Others may follow it, as `restore undo` does `restore`.
+    nodes.set(command.name, addCommand(groupOf(words, nodes, groups), name, command, found));
   }
   for (const node of nodes.values()) {
+    if (node.commands.length === 0) continue;
     node
       .helpOption('-h, --help', 'show this help')
       .helpCommand('help [command]', 'show the help of a command');
@@ -95,11 +97,14 @@ function addCommand(
   name: string,
   command: Command,
   found: (invocation: Invocation) => void,
-): void {
+): Program {
   const node = parent.command(name).summary(command.summary);
   node.description([command.summary, command.description].filter(Boolean).join('\n\n'));
   for (const [argument, summary] of Object.entries(command.arguments)) {
     node.argument(`<${argument.replaceAll('_', '-')}>`, summary);
+  }
+  for (const [argument, summary] of Object.entries(command.optional)) {
+    node.argument(`[${argument.replaceAll('_', '-')}]`, summary);
   }
   const options = Object.entries(command.options).map(([key, option]) => {
     const made = new CommanderOption(option.flags, option.summary);
@@ -112,13 +117,30 @@ function addCommand(
   node.addOption(configOption()).addOption(jsonOption());
   node.helpOption('-h, --help', 'show this help').addHelpText('after', helpTail(command));
   node.action(() => {
-    const typed = node.opts();
+    // A command above it takes options that both have.
+    const typed = node.optsWithGlobals();
+    refuseOptionsOfAnother(node);
     const input: Record<string, unknown> = {};
-    for (const [index, argument] of Object.keys(command.arguments).entries())
-      input[argument] = node.args[index];
+    const names = [...Object.keys(command.arguments), ...Object.keys(command.optional)];
+    for (const [index, argument] of names.entries()) input[argument] = node.args[index];
     for (const { key, option, attribute } of options) input[key] = option.read(typed[attribute]);
     const { config, json = false } = node.optsWithGlobals<Partial<GlobalOptions>>();
     found({ command, globals: { config, json }, run: (context) => command.run(context, input) });
+  });
+  return node;
+}
+
+/** What was said to a command above, and means nothing to this one. */
+function refuseOptionsOfAnother(node: Program): void {
+  const { parent } = node;
+  const stray = parent?.options.find(
+    (option) =>
+      parent.getOptionValueSource(option.attributeName()) === 'cli' &&
+      !node.options.some((own) => own.attributeName() === option.attributeName()),
+  );
+  if (!stray) return;
+  throw new Failure('invalid_input', `'${node.name()}' has no option '${stray.long}'.`, {
+    hint: 'Run the command with --help to see what it takes.',
   });
 }
 

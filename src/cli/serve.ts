@@ -5,8 +5,8 @@ export const serveCommand = command({
   name: 'serve',
   summary: 'Run the server in the foreground.',
   description:
-    'The first start makes the state directory, the database, the first signing key and the key of the admin API, which is ' +
-    'printed once. SIGTERM or SIGINT stop the server when the requests under way are finished; a second one stops it at once.',
+    'The first start makes the state directory, the database, the first signing key, the key of the admin API and the ' +
+    'recovery key of backups, which are printed once. SIGTERM or SIGINT stop the server when the requests under way are finished; a second one stops it at once.',
   examples: [
     'authserver serve',
     'authserver serve --config /etc/authserver/config.yaml',
@@ -20,7 +20,7 @@ export const serveCommand = command({
 });
 
 function announce({ printer, env }: CliContext, ready: Ready): void {
-  const { admin_api_key: key } = ready;
+  const { admin_api_key: key, recovery_sheet: sheet } = ready;
   printer.record(ready, 'authserver is ready.', [
     { title: 'Issuer', text: ({ issuer }) => issuer },
     { title: 'Listens on', text: ({ url }) => url },
@@ -31,6 +31,13 @@ function announce({ printer, env }: CliContext, ready: Ready): void {
     { title: 'State', text: ({ state_dir }) => state_dir },
     ...(key === undefined ? [] : [{ title: 'Admin API key', text: () => `${key}  (shown once; keep it)` }]),
   ]);
+  if (sheet !== undefined) {
+    printer.next(
+      'The recovery sheet below opens every backup, and without it none can be opened. It is shown once and kept nowhere: save it away from this machine, then say so:',
+      'authserver backup key confirm',
+    );
+    printer.next(`\n${sheet}`);
+  }
   if (key === undefined) return;
   // Who came by `npm start` has no `authserver` on the path.
   const program = env['npm_lifecycle_event'] === undefined ? 'authserver' : './bin/authserver';

@@ -154,12 +154,14 @@ export function size(bounds: { readonly min: string; readonly max: string }, abo
   return key(`size, ${bounds.min} to ${bounds.max}`, z.preprocess(read, schema), about, formatSize);
 }
 
-/** A YAML list, or one text with commas. */
-export function list(about: About & { readonly item?: z.ZodType<string> }): Key<readonly string[]> {
+/** A YAML list, or one text with commas. @param about.separator where the items themselves may have commas */
+export function list(
+  about: About & { readonly item?: z.ZodType<string>; readonly separator?: RegExp },
+): Key<readonly string[]> {
   const read = (value: unknown) =>
     typeof value === 'string'
       ? value
-          .split(',')
+          .split(about.separator ?? ',')
           .map((item) => item.trim())
           .filter((item) => item !== '')
       : value;

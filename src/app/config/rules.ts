@@ -1,5 +1,6 @@
 import { staysOnThisMachine } from '../../kernel/loopback.ts';
 import { activatesAt } from '../../keys/lifecycle.ts';
+import { backupRules } from './backup-rules.ts';
 import { keyRules } from './key-rules.ts';
 import type { Rule } from './rule.ts';
 import type { Config } from './tree.ts';
@@ -51,6 +52,7 @@ export const rules: readonly Rule[] = [
     },
   },
   ...keyRules,
+  ...backupRules,
   {
     about: ['keys.rotation_interval', 'signing.jwks_max_age', 'signing.clock_skew'],
     check: ({ keys, signing }) => {
@@ -157,6 +159,10 @@ function secretFault(
 ): { readonly problem: string; readonly hint: string } | undefined {
   if (secret === undefined) return undefined;
   if (secret.length < 16) return { problem: 'must have at least 16 characters', hint };
-  const weak = new Set(secret).size < 6 || WEAK.some((word) => secret.toLowerCase().includes(word));
-  return weak ? { problem: 'must not be a secret that is easy to guess', hint } : undefined;
+  return isEasyToGuess(secret) ? { problem: 'must not be a secret that is easy to guess', hint } : undefined;
+}
+
+/** It holds a word that people leave where a secret should be, or hardly any letters. */
+export function isEasyToGuess(secret: string): boolean {
+  return new Set(secret).size < 6 || WEAK.some((word) => secret.toLowerCase().includes(word));
 }

@@ -3,8 +3,13 @@ import { keys } from './keys.ts';
 import type { Environment, Source, Written } from './source.ts';
 import { suggest } from './suggest.ts';
 
-/** `--config` by another way; the one variable of ours that is no key. */
+/** `--config` by another way. */
 export const CONFIG_VARIABLE = 'AUTHSERVER_CONFIG';
+/** `--recovery-key` by another way. */
+export const RECOVERY_KEY_VARIABLE = 'AUTHSERVER_RECOVERY_KEY_FILE';
+
+/** The variables of ours that are no keys. */
+const OTHERS: readonly string[] = [CONFIG_VARIABLE, RECOVERY_KEY_VARIABLE];
 
 /**
  * Kubernetes and Docker describe each service to its neighbours in variables named after it, and a service called
@@ -19,7 +24,7 @@ export function readEnvironment(env: Environment): Source {
   const values = new Map<string, Written>();
   const faults: Fault[] = [];
   for (const [variable, value] of Object.entries(env)) {
-    if (!value || !variable.startsWith('AUTHSERVER_') || variable === CONFIG_VARIABLE) continue;
+    if (!value || !variable.startsWith('AUTHSERVER_') || OTHERS.includes(variable)) continue;
     const path = pathOf.get(variable);
     const origin = { from: 'environment', variable } as const;
     if (path !== undefined) values.set(path, { value, origin });

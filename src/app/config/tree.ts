@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { LONGEST_ACCESS_TOKEN, LONGEST_CODE } from '../../registry/lifetimes.ts';
+import { backup, drill, recovery } from './backup.ts';
 import { dataEncryption } from './data-encryption.ts';
 import {
   address,
@@ -328,6 +329,12 @@ export const tree = section('', {
       ),
     },
   ),
+
+  backup,
+
+  recovery,
+
+  drill,
 
   observability: section('What the server tells about itself.', {
     logging: section('', {

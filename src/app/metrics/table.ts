@@ -182,6 +182,58 @@ export const metricTable: Readonly<Record<string, MetricDescription>> = {
     { target },
   ),
 
+  // Backups.
+  authserver_backups_total: counter(
+    'Backups that this process made or tried to: `verified`, `made` (not tried), `failed`, `interrupted`.',
+    { outcome: ['verified', 'made', 'failed', 'interrupted'] },
+  ),
+  authserver_backup_duration_seconds: histogram(
+    'How long a backup took, with its proof.',
+    'seconds',
+    PURGE_SECONDS,
+  ),
+  authserver_backup_verified_age_seconds: seconds(
+    'Time since the last verified backup was begun, by whichever process, or since the installation was made.',
+  ),
+  authserver_backup_size_bytes: bytes('The archive of the last verified backup; 0 before there is one.'),
+  authserver_backup_rto_seconds: seconds(
+    'How long a restore took when the last verified backup was tried; 0 before there is one.',
+  ),
+
+  // Drills.
+  authserver_drill_passed_age_seconds: seconds(
+    'Time since the last drill that has passed, or since the installation was made.',
+  ),
+  authserver_drill_overdue: gauge(
+    '1 while drills are scheduled and none has passed within drill.max_age, otherwise 0.',
+  ),
+  authserver_drill_rto_seconds: seconds(
+    'From the disaster to the first client that was served, in the last drill that has passed; 0 before there is one.',
+  ),
+  authserver_drill_rpo_seconds: seconds(
+    'How much of what had been acknowledged was lost in the last drill that has passed; 0 before there is one.',
+  ),
+
+  // Point in time recovery.
+  authserver_recovery_lag_seconds: seconds(
+    'Age of the oldest commit that a lost disk would take along, at most; NaN where nobody can tell.',
+  ),
+  authserver_recovery_ready: gauge(
+    '1 while the database can be taken back to the moments that it should, otherwise 0; `authserver recovery status` says why.',
+  ),
+  authserver_recovery_target_lag_seconds: seconds(
+    'Age of the oldest commit that a backup target lacks in its recovery log, on PostgreSQL of what was taken away; 0 when it lacks none.',
+    { target: 'few' },
+  ),
+  authserver_recovery_log_shipped_bytes_total: counter(
+    'Bytes of the recovery log brought to a backup target.',
+    { target: 'few' },
+  ),
+  authserver_recovery_log_faults_total: counter(
+    'Times that the recovery log on a backup target was found to lack something or to be damaged.',
+    { target: 'few' },
+  ),
+
   // The process.
   authserver_build_info: gauge('1; the labels say what runs.', {
     version: 'few',

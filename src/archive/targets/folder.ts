@@ -159,7 +159,7 @@ export class Folder implements Shelf {
   }
 }
 
-const NOT_ALLOWED = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EISDIR', 'ENAMETOOLONG']);
+const NOT_ALLOWED = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'EISDIR', 'ENAMETOOLONG']);
 
 async function* piecesOf(handle: nodeDisk.FileHandle): AsyncGenerator<Buffer, void> {
   for (;;) {

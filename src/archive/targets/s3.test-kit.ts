@@ -7,8 +7,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 
-/** What becomes of a request. `cut`: the answer breaks off in the middle; `slow`: it comes bit by bit; `page`: of a list, only the first three. */
+/**
+ * What becomes of a request. `cut`: the answer breaks off in the middle; `slow`: it comes bit by bit; `hang`: it never comes;
+ * `page`: of a list, only the first three.
+ */
 export type Fate =
+  | 'hang'
   | 'pass'
   | 'fail'
   | 'drop'
@@ -83,6 +87,10 @@ function look({ method = '', url = '', headers }: IncomingMessage, number: numbe
 function serve(fate: Fate, incoming: IncomingMessage, answer: ServerResponse, port: number): void {
   if (fate === 'drop') {
     incoming.destroy();
+    return;
+  }
+  if (fate === 'hang') {
+    incoming.resume();
     return;
   }
   if (fate === 'fail' || typeof fate === 'object') {

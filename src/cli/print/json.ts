@@ -9,7 +9,8 @@ export function jsonPrinter(out: NodeJS.WritableStream, err: NodeJS.WritableStre
   };
   return {
     record: write,
-    list: (items) => write({ items }),
+    list: (items, _columns, _whenEmpty, besides) => write({ items, ...besides }),
+    item: write,
     document: write,
     next() {},
     failure(failure: Failure) {

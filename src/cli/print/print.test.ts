@@ -87,3 +87,12 @@ test('a moment is UTC, to the second', () => {
   expect(moment(Date.UTC(2026, 2, 1, 12, 30, 5, 999))).toBe('2026-03-01 12:30:05Z');
   expect(moment(null)).toBe('-');
 });
+
+test('one of very many is a line for programs, and for people where there is wording', () => {
+  const use = (printer: Printer) => {
+    printer.item({ n: 1 }, 'one');
+    printer.item({ n: 2 }, null);
+  };
+  expect(written(plain, use).out).toBe('one\n');
+  expect(written(jsonPrinter, use).out).toBe('{"n":1}\n{"n":2}\n');
+});

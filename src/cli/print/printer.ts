@@ -13,8 +13,15 @@ export interface Column<Row> {
 export interface Printer {
   /** One thing. JSON: the value on one line. Text: the headline, then a line for each field. */
   record<Value extends object>(value: Value, headline: string, fields?: readonly Column<Value>[]): void;
-  /** Many things. JSON: `{"items": [...]}`. Text: an aligned table, or `whenEmpty`. */
-  list<Row extends object>(rows: readonly Row[], columns: readonly Column<Row>[], whenEmpty: string): void;
+  /** Many things. JSON: `{"items": [...]}` and what else there is. Text: an aligned table, or `whenEmpty`. */
+  list<Row extends object>(
+    rows: readonly Row[],
+    columns: readonly Column<Row>[],
+    whenEmpty: string,
+    besides?: object,
+  ): void;
+  /** One of very many, told as it is found. JSON: the value on one line. Text: the line, or nothing for null. */
+  item(value: object, line: string | null): void;
   /** Ready-made text beside its value, for what is neither (a YAML document). */
   document(value: object, text: string): void;
   /** What to do next, for people only: a sentence, and a command line where there is one. */

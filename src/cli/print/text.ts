@@ -30,6 +30,9 @@ export function textPrinter(
       line(paint(colour.out, 'bold', head));
       for (const text of body) line(text);
     },
+    item(_, text) {
+      if (text !== null) line(text);
+    },
     document: (_, text) => line(text.trimEnd()),
     next(sentence, commandLine) {
       line(sentence);

@@ -1,0 +1,114 @@
+import { z } from 'zod';
+import { isBackupId } from '../archive/backup-id.ts';
+import { readBody } from '../http/json-body.ts';
+import { createBackup } from '../ops/backup/create.ts';
+import type { CreateProgress, CreateReport } from '../ops/backup/create-report.ts';
+import { confirmKey, type KeyReport, replaceKey, showKey } from '../ops/backup/key.ts';
+import { type ListReport, listBackups } from '../ops/backup/list.ts';
+import { type PinReport, pinBackup } from '../ops/backup/pin.ts';
+import { type PruneReport, pruneBackups } from '../ops/backup/prune.ts';
+import { onlyHere } from './access.ts';
+import type { AdminParts, AdminRoute } from './admin-route.ts';
+import { longVerb } from './long-verb.ts';
+
+const targetName = z.string().max(64).nullable().default(null);
+
+const createBody = z.strictObject({
+  target: targetName,
+  tags: z.array(z.string().min(1).max(100)).max(20).default([]),
+  plaintext: z.boolean().default(false),
+  verify: z.boolean().default(true),
+});
+const listBody = z.strictObject({ target: targetName });
+const pinBody = z.strictObject({
+  id: z.string().refine(isBackupId, 'must be the id of a backup'),
+  pinned: z.boolean(),
+  reason: z.string().max(500).default(''),
+});
+const pruneBody = z.strictObject({
+  target: targetName,
+  dry_run: z.boolean().default(false),
+  accept: z.array(z.enum(['future_dated', 'clock_jumped', 'kept_set_shrinks'])).default([]),
+});
+const keyBody = z.strictObject({
+  recipient: z.string().regex(/^age1[a-z0-9]{58}$/, 'must be an age recipient'),
+});
+
+/** POST /admin/backups makes one; the routes below it list, pin and remove backups and look after the recovery key. */
+export function backupRoutes({ backups, stopping }: AdminParts): AdminRoute[] {
+  return [
+    ...longVerb<z.output<typeof createBody>, CreateProgress, CreateReport>(
+      {
+        path: '/admin/backups',
+        read: (request) => readBody(createBody, request.json ?? {}),
+        run: async (input, watch, caller) => {
+          if (input.plaintext)
+            onlyHere(
+              caller,
+              'A backup that is not encrypted is not made over the network.',
+              'authserver backup create --plaintext',
+            );
+          return createBackup(backups, input, watch, caller);
+        },
+      },
+      stopping,
+    ),
+    ...longVerb<z.output<typeof listBody>, never, ListReport>(
+      {
+        path: '/admin/backups/list',
+        read: (request) => readBody(listBody, request.json ?? {}),
+        run: (input, { signal }) => listBackups(backups, { ...input, signal }),
+      },
+      stopping,
+    ),
+    ...longVerb<z.output<typeof pinBody>, never, PinReport>(
+      {
+        path: '/admin/backups/pin',
+        read: (request) => readBody(pinBody, request.json ?? {}),
+        run: (input, _, caller) => pinBackup(backups, input, caller),
+      },
+      stopping,
+    ),
+    ...longVerb<z.output<typeof pruneBody>, never, PruneReport>(
+      {
+        path: '/admin/backups/prune',
+        read: (request) => readBody(pruneBody, request.json ?? {}),
+        run: (input, { signal }, caller) => pruneBackups(backups, input, signal, caller),
+      },
+      stopping,
+    ),
+    ...keyRoutes({ backups, stopping }),
+  ];
+}
+
+function keyRoutes({ backups, stopping }: Pick<AdminParts, 'backups' | 'stopping'>): AdminRoute[] {
+  return [
+    ...longVerb<unknown, never, KeyReport>(
+      { path: '/admin/backups/key', read: () => undefined, run: () => showKey(backups) },
+      stopping,
+    ),
+    ...longVerb<z.output<typeof keyBody>, never, KeyReport>(
+      {
+        path: '/admin/backups/key/confirm',
+        read: (request) => readBody(keyBody, request.json ?? {}),
+        run: ({ recipient }, _, caller) => confirmKey(backups, recipient, caller),
+      },
+      stopping,
+    ),
+    ...longVerb<z.output<typeof keyBody>, never, KeyReport>(
+      {
+        path: '/admin/backups/key/replace',
+        read: (request) => readBody(keyBody, request.json ?? {}),
+        run: async ({ recipient }, _, caller) => {
+          onlyHere(
+            caller,
+            'Whom backups are for is not changed over the network.',
+            'authserver backup key replace',
+          );
+          return replaceKey(backups, recipient, caller);
+        },
+      },
+      stopping,
+    ),
+  ];
+}

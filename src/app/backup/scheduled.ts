@@ -1,0 +1,31 @@
+/** The backups that a server makes by itself, as its settings say. */
+
+import { createBackup } from '../../ops/backup/create.ts';
+import type { BackupDesk } from '../../ops/backup/desk.ts';
+import { pruneBackups } from '../../ops/backup/prune.ts';
+import { RememberedBackups } from '../../ops/backup/remembered.ts';
+import { type BackupSchedule, scheduleBackups } from '../../ops/backup/schedule.ts';
+import type { Rooms } from '../compose.ts';
+import { makeBackupDesk } from './desk.ts';
+
+const SYSTEM = { actor: 'system', ip: null } as const;
+
+/** Also with `backup.schedule: off` a backup is made when it is asked for: the recovery log needs a beginning. */
+export function backupOnSchedule(rooms: Rooms): BackupSchedule {
+  const { config, store, clock, log } = rooms;
+  const { schedule, verify, prune } = config.backup;
+  const desk: BackupDesk = makeBackupDesk({ ...rooms, keyStores: rooms.custody });
+  const quiet = (signal: AbortSignal) => ({ progress: () => undefined, signal });
+  return scheduleBackups({
+    schedule,
+    remembered: new RememberedBackups(store.settings),
+    installedAt: async () => (await store.deployment.get({})).created_at,
+    create: (signal) =>
+      createBackup(desk, { target: null, tags: [], plaintext: false, verify }, quiet(signal), SYSTEM),
+    prune: prune
+      ? (signal) => pruneBackups(desk, { target: null, dry_run: false, accept: [] }, signal, SYSTEM)
+      : undefined,
+    clock,
+    log,
+  });
+}

@@ -1,0 +1,94 @@
+import { makeIdentity, recipientOf } from '../archive/age-keys.ts';
+import { Failure } from '../kernel/errors.ts';
+import { systemRandom } from '../kernel/random.ts';
+import type { KeyReport } from '../ops/backup/key.ts';
+import { performQuietly, sheetIn } from './backup-perform.ts';
+import { type CliContext, command } from './command.ts';
+import { flag, text } from './option.ts';
+import { type Column, column, moment, orDash } from './print/printer.ts';
+
+const columns: readonly Column<KeyReport>[] = [
+  column('deployment', ({ deployment }) => deployment),
+  column('recovery key', ({ recipient }) => orDash(recipient)),
+  column('written down', ({ confirmed_at, recipient }) =>
+    recipient === null
+      ? '-'
+      : confirmed_at === null
+        ? 'nobody has shown it'
+        : `shown ${moment(confirmed_at)}`,
+  ),
+  column('backups open with', openers),
+  column('signed by', ({ signers }) => signers.join(', ')),
+];
+
+function openers({ encryption, recipients }: KeyReport): string {
+  if (encryption === null) return 'nothing yet';
+  if (encryption === 'none') return 'nothing: they are not encrypted';
+  return encryption === 'passphrase' ? 'the passphrase of the settings' : recipients.join(', ');
+}
+
+const show = command({
+  name: 'backup key show',
+  summary: 'Show who can open backups, who signs them, and whether the recovery key is written down.',
+  examples: ['authserver backup key show'],
+  async run(context) {
+    const report = await performQuietly(context, ({ showKeyVerb }) => showKeyVerb);
+    context.printer.record(report, 'Backups of this deployment:', columns);
+    if (report.recipient !== null && report.confirmed_at === null)
+      context.printer.next('Show that the recovery sheet is written down:', 'authserver backup key confirm');
+  },
+});
+
+const confirm = command({
+  name: 'backup key confirm',
+  summary: 'Show that the recovery key is written down.',
+  description:
+    'Type it, or name the file with the recovery sheet. It is compared here with its public half and goes nowhere.',
+  options: { recovery_key: text('--recovery-key <file>', 'the recovery sheet, instead of being asked') },
+  examples: ['authserver backup key confirm', 'authserver backup key confirm --recovery-key sheet.txt'],
+  async run(context, { recovery_key: file }) {
+    const { identities } = file === undefined ? await typed(context) : await sheetIn(file);
+    // Of several keys on a sheet the present one is looked for.
+    const recipients = identities
+      .filter((identity) => !/^AGE-SECRET-KEY-PQ-/.test(identity))
+      .map(recipientOf);
+    const { recipient: present } = await performQuietly(context, ({ showKeyVerb }) => showKeyVerb);
+    const recipient = recipients.find((each) => each === present) ?? recipients[0];
+    if (recipient === undefined)
+      throw new Failure('invalid_input', 'There is no recovery key on that sheet.');
+    const report = await performQuietly(context, ({ keyVerb }) => keyVerb('confirm', recipient));
+    context.printer.record(report, 'That is the recovery key. Keep it away from this machine.', columns);
+  },
+});
+
+async function typed(context: CliContext): Promise<{ readonly identities: readonly string[] }> {
+  const { readRecoverySheet } = await import('../app/backup/recovery-sheet.ts');
+  return readRecoverySheet(await context.readSecret('Recovery key'));
+}
+
+const replace = command({
+  name: 'backup key replace',
+  summary: 'Make another recovery key; backups from now on are for it.',
+  description:
+    'The sheet is printed once. Keep the former one for as long as there are backups that were made for it.',
+  options: { yes: flag('--yes', 'do not ask before') },
+  examples: ['authserver backup key replace', 'authserver backup key replace --yes > recovery-sheet.txt'],
+  async run(context, { yes }) {
+    if (!yes)
+      await context.confirm(
+        'Make another recovery key? Backups from now on cannot be opened with the former one.',
+      );
+    const identity = makeIdentity(systemRandom);
+    const recipient = recipientOf(identity);
+    const report = await performQuietly(context, ({ keyVerb }) => keyVerb('replace', recipient));
+    const { writeRecoverySheet } = await import('../app/backup/recovery-sheet.ts');
+    const { deployment: deploymentId, signers } = report;
+    const sheet = writeRecoverySheet({ deploymentId, signers, recipient, identity, madeAt: Date.now() });
+    context.printer.document({ ...report, recovery_key: identity, recovery_sheet: sheet }, sheet);
+    context.stderr.write(
+      'It is shown once. Save it away from this machine, then: authserver backup key confirm\n',
+    );
+  },
+});
+
+export const backupKeyCommands = [show, confirm, replace];

@@ -1,0 +1,106 @@
+/** What the making of a backup tells: how far it is, and what came of it. */
+import { Failure } from '../../kernel/errors.ts';
+import type { LeaseRecord } from '../../store/records.ts';
+import type { Proof } from '../verify/proof.ts';
+
+export interface CreateProgress {
+  readonly step: 'snapshot' | 'publish' | 'verify';
+  /** The target, or what is tried. */
+  readonly what: string;
+  readonly done: number;
+  readonly unit: 'rows' | 'bytes' | 'steps';
+  /** 0 to 1; null where nobody can tell. */
+  readonly share: number | null;
+  /** ms since the step began. */
+  readonly elapsed: number;
+}
+
+export interface TargetOutcome {
+  readonly target: string;
+  /** `damaged`: it was published, and what was read back was something else. */
+  readonly outcome: 'published' | 'verified' | 'damaged' | 'failed';
+  /** Why it is not there, or not as it should be; also for one that could not be read back. */
+  readonly reason: string | null;
+}
+
+export interface CreateReport {
+  /** `verified`: restored, tried, and on every target. `made`: on every target, and not tried because nobody wanted it. */
+  readonly outcome: 'verified' | 'made' | 'failed' | 'held';
+  readonly id: string | null;
+  readonly sequence: number | null;
+  /** ms */
+  readonly made_at: number;
+  readonly rows: number;
+  /** Bytes of the archive. */
+  readonly size: number;
+  readonly sha256: string | null;
+  readonly encryption: {
+    readonly kind: 'age' | 'passphrase' | 'none';
+    readonly recipients: readonly string[];
+  } | null;
+  readonly targets: readonly TargetOutcome[];
+  /** Null when it was not tried. */
+  readonly proof: Proof | null;
+  /** Why it could not be tried, though it should have been. */
+  readonly not_proven: string | null;
+  /** ms, all of it. */
+  readonly duration: number;
+  /** ms, until the last target had it. */
+  readonly published_after: number | null;
+  /** Who makes one already, with the outcome `held`. */
+  readonly held_by: { readonly runner: string; readonly since: number } | null;
+}
+
+export function heldReport(now: number, by: LeaseRecord | undefined): CreateReport {
+  return {
+    outcome: 'held',
+    id: null,
+    sequence: null,
+    made_at: now,
+    rows: 0,
+    size: 0,
+    sha256: null,
+    encryption: null,
+    targets: [],
+    proof: null,
+    not_proven: null,
+    duration: 0,
+    published_after: null,
+    held_by: by ? { runner: by.holder, since: by.acquired_at } : null,
+  };
+}
+
+/** The failure that a report stands for; undefined when all is well. */
+export function createFailure({
+  outcome,
+  id,
+  targets,
+  proof,
+  not_proven,
+  held_by,
+}: CreateReport): Failure | undefined {
+  if (outcome === 'held') {
+    const who = held_by
+      ? `${held_by.runner} makes one since ${new Date(held_by.since).toISOString()}`
+      : 'another one is made';
+    return new Failure('conflict', `No backup was made: ${who}.`, {
+      hint: 'Run the command again when that is done.',
+    });
+  }
+  if (outcome !== 'failed') return undefined;
+  if (not_proven !== null) {
+    return new Failure('failed', `The backup was made, and could not be tried: ${not_proven}`, {
+      hint: `Once that is mended: authserver backup verify ${id}`,
+    });
+  }
+  if (proof && !proof.passed) {
+    return new Failure('failed', `The backup was made, and did not pass: ${proof.findings.join('; ')}.`, {
+      hint: 'It is kept to be looked at, and counts for nothing. `authserver doctor` looks at this installation.',
+    });
+  }
+  const wrong = targets.filter(({ reason }) => reason !== null);
+  const which = wrong.map(({ target, reason }) => `${target}: ${reason}`).join(' ');
+  return new Failure('failed', `The backup is not on every target as it should be. ${which}`, {
+    hint: 'What the other targets have is complete. Once that is mended, make another one: `authserver backup create`.',
+  });
+}

@@ -1,0 +1,108 @@
+/**
+ * What the database knows of the recovery key and of those who sign backups. It has public halves only: who takes the
+ * server takes no old backup with it.
+ */
+import type { Trust } from '../../archive/signature.ts';
+import type { Clock } from '../../kernel/clock.ts';
+import { Failure } from '../../kernel/errors.ts';
+import type { SettingStore } from '../../store/store.ts';
+
+/** The public half of the recovery key. */
+const RECIPIENT = 'backup.recipient';
+/** JSON: which key was confirmed to be written down, and when. */
+const CONFIRMED = 'backup.confirmed_at';
+/** JSON: a list of public signing keys. */
+const SIGNERS = 'backup.signers';
+/** Twenty servers that sign for the first time at the same moment. */
+const TRIES = 40;
+
+export interface RecoveryKeyState {
+  /** Undefined where none was ever made. */
+  readonly recipient: string | undefined;
+  /** ms, when somebody showed that the present key is written down; undefined where nobody has. */
+  readonly confirmedAt: number | undefined;
+  readonly signers: Trust;
+}
+
+export class RecoveryKeyRecords {
+  readonly #settings: SettingStore;
+  readonly #clock: Clock;
+
+  constructor({ settings, clock }: { settings: SettingStore; clock: Clock }) {
+    this.#settings = settings;
+    this.#clock = clock;
+  }
+
+  async state(): Promise<RecoveryKeyState> {
+    const recipient = await this.#get(RECIPIENT);
+    const confirmed = JSON.parse((await this.#get(CONFIRMED)) ?? '{}') as { recipient?: string; at?: number };
+    const isOfThisKey = recipient !== undefined && confirmed.recipient === recipient;
+    return {
+      recipient,
+      confirmedAt: isOfThisKey ? confirmed.at : undefined,
+      signers: readSigners(await this.#get(SIGNERS)),
+    };
+  }
+
+  /** Keeps the public half of a first key. False: another process was quicker, and this key is of no use. */
+  async keepFirst(recipient: string): Promise<boolean> {
+    const { outcome } = await this.#put(RECIPIENT, recipient, true);
+    return outcome === 'put';
+  }
+
+  /** From now on backups are for this key; answers the former one. */
+  async replace(recipient: string): Promise<string | undefined> {
+    const former = await this.#get(RECIPIENT);
+    await this.#put(RECIPIENT, recipient, false);
+    return former;
+  }
+
+  /** Notes that the holder of this key has shown it. Failures: `refused` when it is not the present one. */
+  async confirm(recipient: string): Promise<void> {
+    const present = await this.#get(RECIPIENT);
+    if (present !== recipient) throw notThisKey(present);
+    await this.#put(CONFIRMED, JSON.stringify({ recipient, at: this.#clock.now() }), false);
+  }
+
+  /** Adds a public signing key to those that are believed; all of them. */
+  async trust(signer: string): Promise<Trust> {
+    for (let tried = 0; tried < TRIES; tried++) {
+      const kept = await this.#get(SIGNERS);
+      const known = readSigners(kept);
+      if (known.includes(signer)) return known;
+      const value = JSON.stringify([...known, signer]);
+      if (kept === undefined) await this.#put(SIGNERS, value, true);
+      else await this.#settings.swap({ setting: this.#setting(SIGNERS, value), former: kept });
+    }
+    throw new Failure('unavailable', 'The list of those who sign backups changed all the time.', {
+      hint: 'Run the command again.',
+    });
+  }
+
+  async #get(name: string): Promise<string | undefined> {
+    return (await this.#settings.get({ name }))?.value;
+  }
+
+  #put(name: string, value: string, ifAbsent: boolean) {
+    return this.#settings.put({ setting: this.#setting(name, value), if_absent: ifAbsent });
+  }
+
+  #setting(name: string, value: string) {
+    return { name, value, updated_at: this.#clock.now() };
+  }
+}
+
+function readSigners(value: string | undefined): Trust {
+  return value === undefined ? [] : (JSON.parse(value) as string[]);
+}
+
+function notThisKey(present: string | undefined): Failure {
+  if (present === undefined) {
+    return new Failure('refused', 'There is no recovery key yet.', {
+      hint: 'Make one: `authserver backup key replace`.',
+    });
+  }
+  return new Failure('refused', 'That is not the recovery key that backups are made for.', {
+    hint: `The right one has the public half ${present}. If it is lost, make another one now: \`authserver backup key replace\`.`,
+  });
+}

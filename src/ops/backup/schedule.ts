@@ -1,0 +1,164 @@
+/** Backups that the server makes by itself: at the times of a cron text, one process of the deployment each time. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Cron } from 'croner';
+import type { Clock } from '../../kernel/clock.ts';
+import { asFailure } from '../../kernel/errors.ts';
+import type { Log } from '../../kernel/log.ts';
+import type { CreateReport } from './create-report.ts';
+import type { PruneReport } from './prune.ts';
+import type { RememberedBackups } from './remembered.ts';
+
+export interface BackupScheduleParts {
+  /** Cron, in UTC; `off` for only when asked. */
+  readonly schedule: string;
+  readonly remembered: Pick<RememberedBackups, 'lastRun' | 'lastVerified'>;
+  /** ms, when the installation was made: what was due before that is not missed. */
+  installedAt(): Promise<number>;
+  create(signal: AbortSignal): Promise<CreateReport>;
+  /** Undefined where somebody else removes old backups. */
+  readonly prune: ((signal: AbortSignal) => Promise<PruneReport>) | undefined;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Waits so long, ms, or until the signal. */
+  readonly pause?: (wait: number, signal: AbortSignal) => Promise<void>;
+}
+
+export interface BackupSchedule extends AsyncDisposable {
+  /** Makes one now, whatever the time: what there is does not reach far enough. */
+  askNow(reason: string): void;
+}
+
+/** A server that has just started has other things to do, ms. */
+const FIRST = 60_000;
+/** How often to look again, ms: clocks jump, machines sleep, and another process may have been late. */
+const LOOK = 10 * 60_000;
+/** How long a backup that failed is left alone, ms. */
+const RETRY = 60 * 60_000;
+/** How long another process that makes one is left alone, ms. */
+const HELD = 60_000;
+
+/** Runs until it is disposed of, which stops the backup in hand. */
+export function scheduleBackups(parts: BackupScheduleParts): BackupSchedule {
+  const runner = new Runner(parts);
+  const running = runner.run();
+  return {
+    askNow: (reason) => runner.askNow(reason),
+    async [Symbol.asyncDispose]() {
+      runner.stop();
+      await running;
+    },
+  };
+}
+
+class Runner {
+  readonly #parts: BackupScheduleParts;
+  readonly #cron: Cron | undefined;
+  readonly #stop = new AbortController();
+  #wake = new AbortController();
+  #asked: string | undefined;
+  /** Asked for before, and put off. */
+  #owed: string | undefined;
+
+  constructor(parts: BackupScheduleParts) {
+    this.#parts = parts;
+    const { schedule } = parts;
+    this.#cron = schedule === 'off' ? undefined : new Cron(schedule, { paused: true, timezone: 'UTC' });
+  }
+
+  askNow(reason: string): void {
+    this.#asked = reason;
+    this.#wake.abort();
+  }
+
+  stop(): void {
+    this.#stop.abort();
+    this.#wake.abort();
+  }
+
+  async run(): Promise<void> {
+    let wait = Math.min(FIRST, this.#untilNext());
+    for (;;) {
+      await this.#pause(wait);
+      if (this.#stop.signal.aborted) return;
+      wait = await this.#look();
+    }
+  }
+
+  /** Makes a backup where one is due; how long to wait then, ms. */
+  async #look(): Promise<number> {
+    const { log } = this.#parts;
+    const asked = this.#asked ?? this.#owed;
+    try {
+      if (asked === undefined && !(await this.#isDue())) return Math.min(LOOK, this.#untilNext());
+      this.#asked = undefined;
+      this.#owed = undefined;
+      if (asked !== undefined) log.info({ reason: asked }, 'a backup is made out of turn');
+      const { outcome, id, duration } = await this.#parts.create(this.#stop.signal);
+      if (outcome === 'held') {
+        // What another makes may have been begun before the reason to ask.
+        this.#owed = asked;
+        return HELD;
+      }
+      if (outcome === 'failed') log.error({ id, duration }, 'the scheduled backup failed');
+      else log.info({ id, outcome, duration }, 'the scheduled backup is made');
+      if (outcome !== 'failed') await this.#prune();
+    } catch (error) {
+      const { code, message, detail } = asFailure(error);
+      if (code === 'interrupted' && this.#stop.signal.aborted) return 0;
+      log.error({ error: detail ?? message }, 'the scheduled backup failed');
+      if (asked !== undefined) {
+        this.#owed = asked;
+        return RETRY;
+      }
+    }
+    return Math.min(LOOK, this.#untilNext());
+  }
+
+  async #prune(): Promise<void> {
+    const { prune, log } = this.#parts;
+    if (!prune) return;
+    const { targets } = await prune(this.#stop.signal);
+    for (const { target, outcome, reason, removed } of targets) {
+      if (outcome === 'pruned')
+        log.info({ target, removed: removed.length }, 'old backups were looked through');
+      else log.error({ target, outcome, reason }, 'old backups were not removed');
+    }
+  }
+
+  /**
+   * Whether the last time that the schedule names has passed without a backup. One that was missed while no server ran is
+   * caught up with, once; one that failed is tried again now and then.
+   */
+  async #isDue(): Promise<boolean> {
+    const { clock, remembered, installedAt } = this.#parts;
+    const now = clock.now();
+    // Times before the reference are asked for, and the time that has just come is one.
+    const slot = this.#cron?.previousRuns(1, new Date(now + 1))[0]?.getTime();
+    if (slot === undefined) return false;
+    const last = await remembered.lastRun();
+    if (last === undefined) return slot > (await installedAt());
+    // The clock ran ahead then: that must not keep backups from being made until now has caught up with it.
+    if (last.at < slot || last.at > now) return true;
+    if (last.outcome !== 'failed' && last.outcome !== 'interrupted') return false;
+    const verified = await remembered.lastVerified();
+    return (verified === undefined || verified.made_at < slot) && now - last.at >= RETRY;
+  }
+
+  #untilNext(): number {
+    const now = this.#parts.clock.now();
+    const next = this.#cron?.nextRun(new Date(now))?.getTime();
+    return next === undefined ? LOOK : Math.max(1, next - now);
+  }
+
+  /** Ends sooner when somebody asks, and at once when somebody has asked meanwhile. */
+  async #pause(wait: number): Promise<void> {
+    if (this.#asked !== undefined || this.#stop.signal.aborted) return;
+    if (this.#wake.signal.aborted) this.#wake = new AbortController();
+    const { pause = slept } = this.#parts;
+    await pause(wait, this.#wake.signal);
+  }
+}
+
+async function slept(wait: number, signal: AbortSignal): Promise<void> {
+  await sleep(wait, undefined, { signal, ref: false }).catch(() => undefined);
+}

@@ -1,0 +1,136 @@
+// Rows and keys are one unit, whatever happens to the keys while backups are made; and what goes into a backup beside the rows.
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import { makeFirstRecoveryKey } from '../../src/app/backup/identity.ts';
+import { recipientOf } from '../../src/archive/age-keys.ts';
+import { parseJws } from '../../src/keys/jws.ts';
+import { readKeyPair } from '../../src/keys/key-pair.ts';
+import { KeyMissing } from '../../src/ops/backup/one-unit.ts';
+import { RecoveryKeyRecords } from '../../src/ops/backup/recovery-key.ts';
+import { describeEngines } from '../setup/engines.ts';
+import { type Contents, type Deployment, openDeployment } from './backup-kit.ts';
+
+/** Fewer on PostgreSQL, where each takes several times as long. */
+const BACKUPS = { sqlite: 200, postgres: 60 };
+
+/** Rotates, withdraws and removes keys for as long as it is let. */
+async function churn({ rooms }: Deployment, signal: AbortSignal): Promise<number> {
+  const { keyring } = rooms;
+  let changes = 0;
+  for (; !signal.aborted; changes++) {
+    const { signing } = keyring.state();
+    if (signing !== null && changes % 3 > 0) await keyring.management.compromise(signing);
+    else await keyring.rotate();
+    // Each time another while, so that backups are at every step of theirs.
+    await sleep((changes * 37) % 150);
+  }
+  return changes;
+}
+
+/** Keys that rows of the archive sign with, and that are not in it. */
+function lacking({ rows, keys, manifest }: Contents): string[] {
+  const signing = (rows.get('signing_keys') ?? []).filter(
+    ({ state, key_store }) => (state === 'active' || state === 'pending') && key_store === 'keyfile',
+  );
+  expect(signing.length).toBeGreaterThan(0);
+  return signing
+    .map(({ kid }) => String(kid))
+    .filter(
+      (kid) =>
+        readKeyPair(keys.get(`${kid}.pem`) ?? '')?.kid !== kid ||
+        !manifest.keys.needed.includes(kid) ||
+        !manifest.keys.public.some((key) => key.kid === kid),
+    );
+}
+
+function unlessKeyMissing(error: unknown): undefined {
+  if (!(error instanceof KeyMissing)) throw error;
+}
+
+describeEngines('what is in a backup', (engine) => {
+  const backups = BACKUPS[engine.name];
+  test(`no key is missing from any of ${backups} backups while keys are rotated and withdrawn`, async () => {
+    await using deployment = await openDeployment(engine, {
+      SIGNING_JWKS_MAX_AGE: '1s',
+      BACKUP_PLAINTEXT: 'true',
+    });
+    const stop = new AbortController();
+    const churning = churn(deployment, stop.signal);
+    const found: string[] = [];
+    let refused = 0;
+    try {
+      for (let made = 0; made < backups; ) {
+        const report = await deployment.create({ verify: false }).catch(unlessKeyMissing);
+        if (!report) {
+          refused += 1;
+          continue;
+        }
+        made += 1;
+        const contents = await deployment.read(String(report.id));
+        found.push(...lacking(contents));
+        // The token that is to be verified after a restore is of a key that is published there.
+        const canary = parseJws(contents.config.canary ?? '');
+        if (canary) expect(contents.manifest.keys.public.map(({ kid }) => kid)).toContain(canary.header.kid);
+      }
+    } finally {
+      stop.abort();
+      await churning;
+    }
+    expect(await churning).toBeGreaterThan(backups / 4);
+    // A key that came and went within milliseconds, three times in a row: no backup is better than half a one.
+    expect(refused).toBeLessThan(backups / 10);
+    expect(found).toEqual([]);
+  }, 240_000);
+
+  test('of twenty servers that start at once on an empty installation one shows a recovery key, and all are trusted', async () => {
+    await using deployment = await openDeployment(engine, { BACKUP_PLAINTEXT: 'true' });
+    const { rooms } = deployment;
+    const config = { ...rooms.config, backup: { ...rooms.config.backup, plaintext: false } };
+    const shown = await Promise.all(
+      Array.from({ length: 20 }, () => makeFirstRecoveryKey(config, rooms.store, rooms)),
+    );
+    const [key, ...more] = shown.filter((each) => each !== undefined);
+    expect(more).toEqual([]);
+    const records = new RecoveryKeyRecords({ settings: rooms.store.settings, clock: rooms.clock });
+    expect((await records.state()).recipient).toBe(recipientOf(String(key?.identity)));
+    const signers = Array.from({ length: 20 }, (_, n) => `signer-${n}`);
+    await Promise.all(signers.map((signer) => records.trust(signer)));
+    expect((await records.state()).signers).toEqual(expect.arrayContaining(signers));
+  });
+
+  test('a key that is gone for good stops the backup, and is named; nothing is left', async () => {
+    await using deployment = await openDeployment(engine);
+    const { signing } = deployment.rooms.keyring.state();
+    const failure = await deployment
+      .create({}, { readKeys: async () => [] })
+      .catch((error: unknown) => error);
+    expect(failure).toMatchObject({ code: 'failed', message: expect.stringContaining(String(signing)) });
+    const half = { readKeys: async () => [{ kid: String(signing), pem: '-----BEGIN PRIVATE KEY-----\n' }] };
+    await expect(deployment.create({}, half)).rejects.toMatchObject({ code: 'failed' });
+    const [place] = await deployment.desk.places();
+    for await (const holding of place?.target.list() ?? []) expect.unreachable(holding.id);
+  });
+
+  test('settings are in it, secrets are not; the key that signs backups is, and the sequence is remembered in it', async () => {
+    const secret = 'mq9w-Xk2v_71LpZz-4711-tR';
+    await using deployment = await openDeployment(engine, { ADMIN_API_KEY: secret });
+    const { id, sequence } = await deployment.create({ tags: ['nightly'] });
+    const { manifest, config, keys, rows } = await deployment.read(String(id));
+    expect(config.settings).toMatchObject({
+      'server.issuer': 'http://localhost:9000',
+      'backup.keep.daily': 7,
+      'admin.api_key': { fingerprint: expect.stringMatching(/^[0-9a-f]{12}$/) },
+    });
+    expect(JSON.stringify([...rows, config])).not.toContain(secret);
+    expect(manifest).toMatchObject({ sequence, tags: ['nightly'], id });
+    expect(keys.get('backup-signing.pem')).toContain('PRIVATE KEY');
+    expect(rows.get('settings')).toContainEqual(
+      expect.objectContaining({ name: 'backup.sequence', value: '1' }),
+    );
+    expect(parseJws(config.canary ?? '')).toMatchObject({
+      header: { typ: 'canary+jwt' },
+      claims: { aud: 'urn:authserver:canary' },
+    });
+  });
+});
