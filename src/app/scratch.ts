@@ -1,7 +1,16 @@
 /** A place of the configured engine in which a database can be put together, out of everybody's way. */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import type { StorageChoice } from './open-store.ts';
+import { lockFile } from './state-dir.ts';
 
 export interface Scratch extends AsyncDisposable {
   /** Empty; it goes when the scratch is disposed of. */
@@ -10,16 +19,28 @@ export interface Scratch extends AsyncDisposable {
   readonly folder: string;
 }
 
+const PREFIX = 'scratch-';
+/** Held as long as the process lives that uses the folder. */
+const LOCK = 'lock';
+/** Names the schema that goes with the folder. */
+const SCHEMA = 'schema';
+
 /**
- * On SQLite a file in a folder within `parent`; on PostgreSQL a schema of its own in the same database.
+ * On SQLite a file in a folder within `parent`; on PostgreSQL a schema of its own in the same database. What killed processes
+ * have left in `parent` is removed.
  * Failures: `unavailable`, `configuration` when the role may not make schemas.
  */
 export async function openScratch(storage: StorageChoice, parent: string): Promise<Scratch> {
   mkdirSync(parent, { recursive: true, mode: 0o700 });
-  const folder = mkdtempSync(path.join(parent, 'scratch-'));
-  const removeFolder = () => rmSync(folder, { recursive: true, force: true });
+  await sweep(storage, parent);
+  const { folder, unlock } = makeFolder(parent);
+  const removeFolder = () => {
+    unlock();
+    rmSync(folder, { recursive: true, force: true });
+  };
   if (storage.driver === 'sqlite') {
-    const sqlite = { ...storage.sqlite, path: path.join(folder, 'authserver.db') };
+    // Nothing else of the live database's options: what is done here is no part of its recovery log.
+    const sqlite = { path: path.join(folder, 'authserver.db'), wal: storage.sqlite.wal };
     return {
       storage: { driver: 'sqlite', sqlite },
       folder,
@@ -27,18 +48,68 @@ export async function openScratch(storage: StorageChoice, parent: string): Promi
     };
   }
   try {
-    const { makeScratchSchema } = await import('../store/postgres/scratch-schema.ts');
-    const schema = await makeScratchSchema(storage.postgres);
+    const { makeScratchSchema, scratchSchemaName } = await import('../store/postgres/scratch-schema.ts');
+    const name = scratchSchemaName();
+    writeFileSync(path.join(folder, SCHEMA), name, { mode: 0o600 });
+    const schema = await makeScratchSchema(storage.postgres, name);
     return {
       storage: { driver: 'postgres', postgres: schema.options },
       folder,
       async [Symbol.asyncDispose]() {
+        // Where the schema cannot be dropped now, the folder stays, and whoever comes next knows of it.
+        await schema.drop().finally(unlock);
         removeFolder();
-        await schema.drop();
       },
     };
   } catch (error) {
     removeFolder();
     throw error;
+  }
+}
+
+/** It gets its name once it is locked, so that nobody takes it for one that was left behind. */
+function makeFolder(parent: string): { readonly folder: string; unlock(): void } {
+  const unnamed = mkdtempSync(path.join(parent, 'new-'));
+  const lock = lockFile(path.join(unnamed, LOCK));
+  const folder = path.join(parent, PREFIX + path.basename(unnamed).slice('new-'.length));
+  renameSync(unnamed, folder);
+  return {
+    folder,
+    unlock() {
+      if (lock?.isOpen) lock.close();
+    },
+  };
+}
+
+async function sweep(storage: StorageChoice, parent: string): Promise<void> {
+  const folders = readdirSync(parent).filter((name) => name.startsWith(PREFIX));
+  for (const name of folders) await removeAbandoned(storage, path.join(parent, name));
+}
+
+/** What cannot be removed now is left to the next one: it is in nobody's way. */
+async function removeAbandoned(storage: StorageChoice, folder: string): Promise<void> {
+  try {
+    const lock = lockFile(path.join(folder, LOCK));
+    if (!lock) return;
+    try {
+      const schema = readSchema(folder);
+      if (schema !== undefined && storage.driver === 'postgres') {
+        const { dropScratchSchema } = await import('../store/postgres/scratch-schema.ts');
+        await dropScratchSchema(storage.postgres, schema);
+      }
+    } finally {
+      lock.close();
+    }
+    rmSync(folder, { recursive: true, force: true });
+  } catch {
+    // Another process may have removed it meanwhile.
+  }
+}
+
+function readSchema(folder: string): string | undefined {
+  try {
+    return readFileSync(path.join(folder, SCHEMA), 'utf8');
+  } catch {
+    return undefined;
   }
 }

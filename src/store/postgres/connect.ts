@@ -10,6 +10,8 @@ export interface PostgresOptions {
   readonly connectTimeout: number;
   /** ms */
   readonly statementTimeout: number;
+  /** Where changes are announced; absent: where all servers of the database hear them. An identifier. */
+  readonly channel?: string;
 }
 
 const INT8 = 20;

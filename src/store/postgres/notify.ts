@@ -7,8 +7,13 @@ import type { PostgresOptions } from './connect.ts';
 
 const CHANNEL = 'authserver_changes';
 
-/** Announces the topic `$1` when the transaction commits. */
-export const NOTIFY = `select pg_notify('${CHANNEL}', $1)`;
+/** Announces the topic `$2` on the channel `$1` when the transaction commits. */
+export const NOTIFY = 'select pg_notify($1, $2)';
+
+/** PostgreSQL knows channels by database, not by schema: a scratch database beside the live one must not be heard there. */
+export function channelOf({ channel = CHANNEL }: Pick<PostgresOptions, 'channel'>): string {
+  return channel;
+}
 
 /** How long, ms, to wait before the first and before every later try to connect again. */
 const FIRST_DELAY = 50;
@@ -57,7 +62,7 @@ export class Notifications {
     client.on('end', () => this.#lost(client, undefined));
     try {
       await client.connect();
-      await client.query(`listen ${CHANNEL}`);
+      await client.query(`listen ${channelOf(this.#options)}`);
     } catch (error) {
       this.#lost(client, error as Error);
       return;

@@ -8,7 +8,7 @@ import type { ReadVerb, VerbName, WriteVerb } from '../sql/verb.ts';
 import type { Store, Topic } from '../store.ts';
 import { connectPool, type PostgresOptions } from './connect.ts';
 import { fromPostgres, isRetryable, spoilsConnection } from './errors.ts';
-import { NOTIFY, Notifications } from './notify.ts';
+import { channelOf, NOTIFY, Notifications } from './notify.ts';
 import { PostgresStatements } from './transact.ts';
 
 /** How often a unit of work that lost a deadlock is tried. */
@@ -18,14 +18,16 @@ const TRIES = 4;
 export function openPostgres(options: PostgresOptions, log: Log, meter: Meter = silentMeter): Store {
   // After a migration by another process each pooled connection may fail once, because its plans are stale.
   const tries = TRIES + options.maxConnections;
+  const notifications = new Notifications(options, log);
   return bindStore(
-    new PostgresDriver(connectPool(options, log, meter), new Notifications(options, log), tries),
+    new PostgresDriver(connectPool(options, log, meter), notifications, channelOf(options), tries),
   );
 }
 
 class PostgresDriver implements Driver {
   readonly #pool: Pool;
   readonly #notifications: Notifications;
+  readonly #channel: string;
   readonly #tries: number;
   readonly #statements = new PostgresStatements();
   /** Each statement on whichever connection is free. */
@@ -34,9 +36,10 @@ class PostgresDriver implements Driver {
   #underway = 0;
   #closed: Promise<void> | undefined;
 
-  constructor(pool: Pool, notifications: Notifications, tries: number) {
+  constructor(pool: Pool, notifications: Notifications, channel: string, tries: number) {
     this.#pool = pool;
     this.#notifications = notifications;
+    this.#channel = channel;
     this.#tries = tries;
     this.#pooled = this.#statements.on(pool);
   }
@@ -92,7 +95,7 @@ class PostgresDriver implements Driver {
       await client.query('begin');
       const value = await verb.run(this.#statements.on(client), input);
       // PostgreSQL delivers it with the commit, and forgets it with a rollback.
-      if (verb.announces !== undefined) await client.query(NOTIFY, [verb.announces]);
+      if (verb.announces !== undefined) await client.query(NOTIFY, [this.#channel, verb.announces]);
       await client.query('commit');
       return value;
     } catch (error) {

@@ -5,6 +5,8 @@ import { Failure } from '../../kernel/errors.ts';
 import type { PostgresOptions } from './connect.ts';
 import { fromPostgres } from './errors.ts';
 
+const SCRATCH_NAME = /^authserver_scratch_[0-9a-f]{12}$/;
+
 export interface ScratchSchema {
   readonly name: string;
   /** The same database, its tables looked for in this schema alone. */
@@ -12,15 +14,44 @@ export interface ScratchSchema {
   drop(): Promise<void>;
 }
 
+/** A name that no other scratch schema has. */
+export function scratchSchemaName(): string {
+  return `authserver_scratch_${randomBytes(6).toString('hex')}`;
+}
+
 /** Failures: `configuration` when the role may not make schemas, `unavailable`. */
-export async function makeScratchSchema(options: PostgresOptions): Promise<ScratchSchema> {
-  const name = `authserver_scratch_${randomBytes(6).toString('hex')}`;
+export async function makeScratchSchema(
+  options: PostgresOptions,
+  name = scratchSchemaName(),
+): Promise<ScratchSchema> {
   await inDatabase(options, `create schema ${name}`);
   return {
     name,
-    options: { ...options, dsn: withSearchPath(options.dsn, name) },
-    drop: () => inDatabase(options, `drop schema if exists ${name} cascade`),
+    options: { ...options, dsn: withSearchPath(options.dsn, name), channel: name },
+    drop: () => dropScratchSchema(options, name),
   };
+}
+
+/** Nothing happens when it is not there. Failures: `unavailable`. */
+export async function dropScratchSchema(options: PostgresOptions, name: string): Promise<void> {
+  if (!SCRATCH_NAME.test(name)) throw new TypeError(`${name} is not the name of a scratch schema`);
+  await inDatabase(options, `drop schema if exists ${name} cascade`);
+}
+
+/** Takes a table out of a scratch schema, with what refers to it: for a rehearsal of its loss. Failures: `unavailable`. */
+export async function dropScratchTable(
+  options: PostgresOptions,
+  name: string,
+  table: 'clients',
+): Promise<void> {
+  if (!SCRATCH_NAME.test(name)) throw new TypeError(`${name} is not the name of a scratch schema`);
+  await inDatabase(options, `drop table ${name}.${table} cascade`);
+}
+
+/** Takes everything out of a scratch schema. Failures: as `makeScratchSchema`. */
+export async function emptyScratchSchema(options: PostgresOptions, name: string): Promise<void> {
+  await dropScratchSchema(options, name);
+  await inDatabase(options, `create schema ${name}`);
 }
 
 export function withSearchPath(dsn: string, schema: string): string {

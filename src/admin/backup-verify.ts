@@ -1,0 +1,36 @@
+import { z } from 'zod';
+import { readBody } from '../http/json-body.ts';
+import type { VerifyProgress, VerifyReport, VerifyRequest } from '../ops/verify/verify-report.ts';
+import type { AdminParts, AdminRoute } from './admin-route.ts';
+import { longVerb } from './long-verb.ts';
+
+const verifyBody = z.strictObject({
+  /** `latest`, `all`, or one by its id. */
+  which: z
+    .union([z.literal('latest'), z.literal('all'), z.strictObject({ id: z.string().max(100) })])
+    .default('latest'),
+  /** The name of a target; null for all. */
+  target: z.string().max(100).nullable().default(null),
+  /** Of those that have passed before, only every n-th is read again. */
+  part: z.int().min(1).max(1000).nullable().default(null),
+  /** Lets go of backups that are gone without a receipt. */
+  accept_missing: z.boolean().default(false),
+});
+
+/**
+ * POST /admin/backups/verify restores backups into a scratch database and tries them, with what the settings open; it tells
+ * how far it is in JSON lines. POST /admin/backups/verify/stop ends it.
+ */
+export function backupVerifyRoutes({ verification, stopping }: AdminParts): AdminRoute[] {
+  return longVerb<VerifyRequest, VerifyProgress, VerifyReport>(
+    {
+      path: '/admin/backups/verify',
+      read(request) {
+        const { accept_missing, ...body } = readBody(verifyBody, request.json ?? {});
+        return { ...body, acceptMissing: accept_missing };
+      },
+      run: (request, watch, { actor, ip }) => verification.run(request, watch, { actor, ip }),
+    },
+    stopping,
+  );
+}

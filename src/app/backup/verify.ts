@@ -1,0 +1,103 @@
+/**
+ * `backup verify` as the command line has it: in the server that runs here, or beside it. A recovery key never goes to a
+ * server: whoever has one verifies in their own process, which writes to no database but a scratch one.
+ */
+import type { Trust } from '../../archive/signature.ts';
+import { systemClock } from '../../kernel/clock.ts';
+import { asFailure, Failure } from '../../kernel/errors.ts';
+import { systemRandom } from '../../kernel/random.ts';
+import type { Watch } from '../../kernel/watch.ts';
+import { verifyBackups } from '../../ops/verify/verify.ts';
+import type { VerifyProgress, VerifyReport, VerifyRequest } from '../../ops/verify/verify-report.ts';
+import type { Config } from '../config.ts';
+import { storageChoice } from '../database.ts';
+import { perform } from '../day-two.ts';
+import { makeLog } from '../log.ts';
+import { type KeyRequest, type KeysAtHand, keysAtHand } from '../restore/keys-at-hand.ts';
+import { readSnapshot } from '../snapshots.ts';
+import { makeDesk, makeVerification, rowsIn } from './verify-desk.ts';
+
+/** Verifies where the store is, with what the settings open. Failures: those of `verifyBackups`, and of `perform`. */
+export function verifyNow(
+  config: Config,
+  request: VerifyRequest,
+  watch: Watch<VerifyProgress>,
+): Promise<VerifyReport> {
+  const { which, target, part, acceptMissing } = request;
+  return perform<VerifyProgress, VerifyReport>(
+    config,
+    {
+      path: '/admin/backups/verify',
+      body: { which, target, part, accept_missing: acceptMissing },
+      here: (workshop, told) =>
+        makeVerification({ ...workshop, random: systemRandom }).run(request, told, {
+          actor: 'admin:operator',
+          ip: null,
+        }),
+    },
+    watch,
+  );
+}
+
+/**
+ * Verifies in this process, with the keys that somebody has brought along: no server hears of them.
+ * Failures: those of `verifyBackups` and of `keysAtHand`; `refused` when the recovery sheet is another deployment's.
+ */
+export async function verifyWithKeys(
+  config: Config,
+  request: VerifyRequest,
+  brought: KeyRequest,
+  watch: Watch<VerifyProgress>,
+): Promise<VerifyReport> {
+  const log = makeLog(config.observability.logging);
+  const keys = await keysAtHand(config, brought);
+  const { deploymentId, signers } = await factsOf(config, keys, watch.signal);
+  const desk = await makeDesk({ config, clock: systemClock, random: systemRandom, log }, request, {
+    deploymentId,
+    trust: [...new Set([...signers, ...keys.trust])],
+    identities: keys,
+    // The database belongs to the server; the proof lies beside the backup.
+    remember: async () => undefined,
+  });
+  return verifyBackups(desk, request, watch);
+}
+
+interface Facts {
+  readonly deploymentId: string | undefined;
+  readonly signers: Trust;
+}
+
+/** Whose backups these are and who signs them: of the database, and where there is none, of the recovery sheet alone. */
+async function factsOf(
+  config: Config,
+  { trust, deploymentId: named }: KeysAtHand,
+  signal: AbortSignal,
+): Promise<Facts> {
+  const found = await readFacts(config, signal).catch((error: unknown) => {
+    if (asFailure(error).code === 'interrupted' || trust.length === 0) throw error;
+    return undefined;
+  });
+  if (!found) return { deploymentId: named, signers: [] };
+  if (named === undefined || named === found.deploymentId) return found;
+  throw new Failure(
+    'refused',
+    `The recovery sheet is of deployment ${named}, and this is ${found.deploymentId}.`,
+    {
+      hint: 'Take the sheet of this deployment, or the settings of that one.',
+    },
+  );
+}
+
+/** Read beside a server that may have the database, without becoming a writer. */
+async function readFacts(config: Config, signal: AbortSignal): Promise<Facts> {
+  const signers: string[] = [];
+  const wanted = { clock: systemClock, tables: ['settings'], signal };
+  await using snapshot = await readSnapshot(storageChoice(config), wanted);
+  for await (const part of snapshot.parts()) {
+    if (part.kind !== 'rows') continue;
+    for (const { name, value } of rowsIn<{ name: string; value: string }>(part.bytes)) {
+      if (name === 'backup.signers') signers.push(...(JSON.parse(value) as string[]));
+    }
+  }
+  return { deploymentId: snapshot.head.deployment.id, signers };
+}

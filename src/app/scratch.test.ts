@@ -1,0 +1,117 @@
+import { execFileSync } from 'node:child_process';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { Client } from 'pg';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { describeEngines, type FreshStorage, freshStorage } from '../../test/setup/engines.ts';
+import { openFreshStore, storageChoice } from '../../test/setup/fresh-store.ts';
+import { systemClock } from '../kernel/clock.ts';
+import { silentLog } from '../kernel/log.ts';
+import { systemRandom } from '../kernel/random.ts';
+import { migrateSchema, openStore } from './open-store.ts';
+import { openScratch } from './scratch.ts';
+
+describeEngines('a scratch place', (engine) => {
+  let fresh: FreshStorage;
+  let parent: string;
+  beforeEach(async () => {
+    fresh = await freshStorage(engine);
+    parent = await mkdtemp(path.join(tmpdir(), 'authserver-scratch-'));
+  });
+  afterEach(async () => {
+    await fresh.dispose();
+    await rm(parent, { recursive: true });
+  });
+
+  it('has others beside it, and removes what a killed process has left', async () => {
+    const storage = storageChoice(fresh);
+    // Left behind: nobody holds its lock.
+    await mkdir(path.join(parent, 'scratch-dead00'));
+    await writeFile(path.join(parent, 'scratch-dead00', 'secret.pem'), 'a key');
+    if (fresh.driver === 'postgres') {
+      await query(fresh.dsn, 'create schema authserver_scratch_0123456789ab');
+      await writeFile(path.join(parent, 'scratch-dead00', 'schema'), 'authserver_scratch_0123456789ab');
+    }
+    {
+      await using one = await openScratch(storage, parent);
+      await using two = await openScratch(storage, parent);
+      expect(new Set(await readdir(parent))).toEqual(
+        new Set([path.basename(one.folder), path.basename(two.folder)]),
+      );
+      expect(sweptByAnother(parent)).toHaveLength(2);
+    }
+    expect(await readdir(parent)).toEqual([]);
+    if (fresh.driver === 'postgres') {
+      const schemas = await query(fresh.dsn, "select 1 from pg_namespace where nspname like '%scratch%'");
+      expect(schemas).toEqual([]);
+    }
+  });
+
+  it.runIf(engine.name === 'postgres')(
+    'is not heard where the servers of the live database listen',
+    async () => {
+      const storage = storageChoice(fresh);
+      await (await openFreshStore(storage)).close();
+      await using scratch = await openScratch(storage, parent);
+      await migrateSchema(scratch.storage, { clock: systemClock, random: systemRandom });
+      const copy = await openStore(scratch.storage, silentLog);
+      const heard = await listening(fresh.driver === 'postgres' ? fresh.dsn : '', async () => {
+        expect((await copy.keys.addFirst({ key: KEY })).outcome).toBe('added');
+      });
+      await copy.close();
+      expect(heard).toEqual(['the end']);
+    },
+  );
+});
+
+/** What is announced to servers while something is done. */
+async function listening(dsn: string, work: () => Promise<void>): Promise<string[]> {
+  const client = new Client({ connectionString: dsn });
+  await client.connect();
+  const heard: string[] = [];
+  const end = Promise.withResolvers<void>();
+  client.on('notification', ({ payload = '' }) => {
+    heard.push(payload);
+    if (payload === 'the end') end.resolve();
+  });
+  await client.query('listen authserver_changes');
+  await work();
+  // PostgreSQL delivers in the order of the commits.
+  await client.query("select pg_notify('authserver_changes', 'the end')");
+  await end.promise;
+  await client.end();
+  return heard;
+}
+
+/** What another process finds there after it has opened and closed a scratch place of its own on SQLite. */
+function sweptByAnother(parent: string): string[] {
+  const script = `import { openScratch } from ${JSON.stringify(path.join(import.meta.dirname, 'scratch.ts'))};
+    const own = await openScratch({ driver: 'sqlite', sqlite: { path: '', wal: true } }, ${JSON.stringify(parent)});
+    await own[Symbol.asyncDispose]();`;
+  execFileSync(process.execPath, ['--input-type=module', '--eval', script]);
+  return execFileSync('ls', [parent]).toString().trim().split('\n');
+}
+
+async function query(dsn: string, text: string): Promise<unknown[]> {
+  const client = new Client({ connectionString: dsn });
+  await client.connect();
+  try {
+    return (await client.query(text)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+const KEY = {
+  kid: 'k',
+  algorithm: 'ES256',
+  state: 'active',
+  public_jwk_json: '{}',
+  key_store: 'keyfile',
+  created_at: 1,
+  activates_at: 1,
+  activated_at: 1,
+  retires_at: null,
+  retired_at: null,
+} as const;
