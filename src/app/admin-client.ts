@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Failure, type FailureCode } from '../kernel/errors.ts';
 import { findAdminSocket } from './admin-socket.ts';
 import type { Config } from './config.ts';
+import { finishRestore, settleRestore } from './restore/finish.ts';
 import { lockOwner, prepareStateDir, type StateLock, tryLock } from './state-dir.ts';
 
 // Importing node:http instead would also load what stands behind its re-exports: fetch, a tenth of a command's time.
@@ -49,13 +50,22 @@ export type Owner = { readonly socket: string } | { readonly lock: StateLock | u
 export async function findOwner(config: Config): Promise<Owner> {
   prepareStateDir(config.state_dir);
   // On PostgreSQL any number of processes may write; they meet in the database.
-  if (config.storage.driver === 'postgres') return { lock: undefined };
+  if (config.storage.driver === 'postgres') {
+    await settleRestore(config);
+    return { lock: undefined };
+  }
   const deadline = Date.now() + PATIENCE;
   for (;;) {
     const socket = await findAdminSocket(config.state_dir);
     if (socket !== undefined) return { socket };
     const lock = tryLock(config);
-    if (lock) return { lock };
+    if (lock) {
+      await finishRestore(config).catch((error: unknown) => {
+        lock.release();
+        throw error;
+      });
+      return { lock };
+    }
     if (Date.now() > deadline) throw silentOwner(config.state_dir);
     await sleep(50);
   }

@@ -1,6 +1,7 @@
 import { Failure } from '../kernel/errors.ts';
 import type { Log } from '../kernel/log.ts';
 import type { Meter } from '../kernel/metrics.ts';
+import { spoolFolder } from '../store/change-spool.ts';
 import type { MigrationPlan } from '../store/migrations/plan.ts';
 import { nameOf } from '../store/migrations/timeline.ts';
 import type { Store } from '../store/store.ts';
@@ -28,7 +29,19 @@ export function storageChoice({ storage }: Config): StorageChoice {
 export async function openDatabase(config: Config, log: Log, meter?: Meter): Promise<Store> {
   const pending = await pendingSteps(config);
   if (pending.length > 0) throw pendingFailure(pending);
-  return openStore(storageChoice(config), log, meter);
+  return openStore(logged(config), log, meter);
+}
+
+/** Whether commits go into the recovery log. */
+export function isLogged({ storage, recovery }: Pick<Config, 'storage' | 'recovery'>): boolean {
+  return storage.driver === 'sqlite' && recovery.log !== false;
+}
+
+function logged(config: Config): StorageChoice {
+  const choice = storageChoice(config);
+  if (choice.driver !== 'sqlite' || !isLogged(config)) return choice;
+  const changeLog = { folder: spoolFolder(choice.sqlite.path) };
+  return { ...choice, sqlite: { ...choice.sqlite, changeLog } };
 }
 
 /** The schema steps that this program has and the database lacks: `2 (names)`. */

@@ -11,6 +11,7 @@ import { storageChoice } from './database.ts';
 import { checkDeployment, rememberDeployment } from './deployment.ts';
 import { makeLog } from './log.ts';
 import { planSchema, withSchema } from './open-store.ts';
+import { settleRestore } from './restore/finish.ts';
 import { lockedFailure, prepareStateDir, tryLock } from './state-dir.ts';
 
 export interface MigrateOptions {
@@ -39,6 +40,7 @@ export interface MigrationReport {
  * Failures: `refused` when one does, when a guard says no, or without a backup; `unavailable`, `interrupted`.
  */
 export async function migrate(config: Config, options: MigrateOptions): Promise<MigrationReport> {
+  await settleRestore(config);
   const { pending, deployment } = await planSchema(storageChoice(config));
   checkDeployment(config.state_dir, deployment, options.acceptDeployment);
   if (options.planOnly) return planned(config, options);

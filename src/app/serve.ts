@@ -8,6 +8,7 @@ import { makeLog } from './log.ts';
 import { openMetrics } from './metrics/metrics.ts';
 import { schemaSource } from './metrics/schema.ts';
 import { lookAtSchema } from './open-store.ts';
+import { finishRestore } from './restore/finish.ts';
 import { passSchemaGate } from './schema-gate.ts';
 import { lockedFailure, prepareStateDir, removeState, stateFiles, tryLock, writeState } from './state-dir.ts';
 
@@ -23,6 +24,10 @@ export interface Ready {
   readonly state_dir: string;
   /** Only when it has just been made: it cannot be shown again. */
   readonly admin_api_key?: string;
+  /** The secret half of the key that opens backups; as above. */
+  readonly recovery_key?: string;
+  /** The same with all that a restore needs besides, as it is to be kept. */
+  readonly recovery_sheet?: string;
 }
 
 /**
@@ -41,6 +46,7 @@ export async function serve(
   prepareStateDir(state_dir);
   using lock = tryLock(config);
   if (!lock) throw lockedFailure(state_dir);
+  await finishRestore(config, { log });
 
   // What a killed server left behind must not pass for news of this one.
   removeState(state_dir, stateFiles.ready);
@@ -50,7 +56,10 @@ export async function serve(
   const store = await openDatabase(config, log, metrics.meter);
   // Loaded only now, while the store's writer thread starts on another core.
   const { openListeners } = await import('./listeners.ts');
-  const { url, adminUrl, firstApiKey, ...serving } = await openListeners(config, store, { log, metrics });
+  const { url, adminUrl, firstApiKey, firstRecoveryKey, ...serving } = await openListeners(config, store, {
+    log,
+    metrics,
+  });
 
   const ready: Ready = {
     event: 'ready',
@@ -61,7 +70,14 @@ export async function serve(
     state_dir,
   };
   writeState(state_dir, stateFiles.ready, `${JSON.stringify(ready)}\n`);
-  announce(firstApiKey === undefined ? ready : { ...ready, admin_api_key: firstApiKey });
+  announce({
+    ...ready,
+    ...(firstApiKey !== undefined && { admin_api_key: firstApiKey }),
+    ...(firstRecoveryKey && {
+      recovery_key: firstRecoveryKey.identity,
+      recovery_sheet: firstRecoveryKey.sheet,
+    }),
+  });
   // Kept now and not at the end, which a killed server never sees: its next start is to be quick too.
   flushCompileCache();
 

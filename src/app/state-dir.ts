@@ -1,4 +1,13 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { Failure } from '../kernel/errors.ts';
@@ -16,6 +25,14 @@ export const stateFiles = {
   deployment: 'deployment',
   /** The ready line of the running server; scripts wait for it. */
   ready: 'ready.json',
+  /** The journal of a restore that is under way, or was when its process died. */
+  restore: 'restore.json',
+  /** What the last restore has put aside, for its undoing. */
+  restored: 'restored.json',
+  /** The folder of receipts of restores. */
+  receipts: 'receipts',
+  /** The folder of reports of drills. */
+  drills: 'drills',
 } as const;
 
 /** The right to write what the settings name, held until it is released or the process ends, in whatever way. */
@@ -66,14 +83,34 @@ export function lockedFailure(stateDir: string): Failure {
   });
 }
 
-/** Writes a small file of the state directory, so that a reader sees the old or the new one. Failures: `configuration`. */
+/**
+ * Writes a small file of the state directory: a reader sees the old or the new one, whatever moment the power goes.
+ * Failures: `configuration`.
+ */
 export function writeState(stateDir: string, name: string, content: string): void {
   const target = path.join(stateDir, name);
   try {
-    writeFileSync(`${target}.tmp`, content, { mode: 0o600 });
+    const handle = openSync(`${target}.tmp`, 'w', 0o600);
+    try {
+      writeFileSync(handle, content);
+      fsyncSync(handle);
+    } finally {
+      closeSync(handle);
+    }
     renameSync(`${target}.tmp`, target);
+    flushFolder(stateDir);
   } catch (cause) {
     throw unusable(stateDir, cause);
+  }
+}
+
+/** Makes the names in a folder durable. */
+function flushFolder(folder: string): void {
+  const handle = openSync(folder, 'r');
+  try {
+    fsyncSync(handle);
+  } finally {
+    closeSync(handle);
   }
 }
 
@@ -101,7 +138,7 @@ const SQLITE_BUSY = 5;
  * An exclusive transaction on a file that holds nothing: the one lock of node:sqlite that the kernel takes back when the
  * process dies, even by SIGKILL.
  */
-function lockFile(file: string): DatabaseSync | undefined {
+export function lockFile(file: string): DatabaseSync | undefined {
   let db: DatabaseSync | undefined;
   try {
     mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });

@@ -1,0 +1,331 @@
+/** The steps of a restore, done: on whichever engine, from whatever it is that is brought back. */
+import path from 'node:path';
+import { AuditTrail } from '../../audit/trail.ts';
+import type { Clock } from '../../kernel/clock.ts';
+import { Failure } from '../../kernel/errors.ts';
+import { makeIds } from '../../kernel/ids.ts';
+import type { Log } from '../../kernel/log.ts';
+import type { Random } from '../../kernel/random.ts';
+import { type AftercareReport, makeSafe } from '../../ops/restore/aftercare.ts';
+import type { RestorePlan } from '../../ops/restore/plan.ts';
+import { type RestoreReceipt, receiptText, signReceipt } from '../../ops/restore/receipt.ts';
+import type { RestoreWork } from '../../ops/restore/run.ts';
+import { digestTables, type TableTotal } from '../../store/snapshot.ts';
+import type { Store } from '../../store/store.ts';
+import { readSigningKey, SIGNING_KEY_FILE, type SigningKey, signingKeyOf } from '../backup/signing-key.ts';
+import type { Config } from '../config.ts';
+import { storageChoice } from '../database.ts';
+import { KeyCustody } from '../keys.ts';
+import { migrateSchema, openStore, type StorageChoice } from '../open-store.ts';
+import { readSnapshot } from '../snapshots.ts';
+import { stateFiles } from '../state-dir.ts';
+import { programVersion } from '../version.ts';
+import type { Files } from './files.ts';
+import { finishRestore } from './finish.ts';
+import {
+  type Journal,
+  type KeyMove,
+  type LastRestore,
+  type Place,
+  readLast,
+  writeJournal,
+} from './journal.ts';
+import { type ArchivedKeyFile, clearKeyFiles, keyFolders, moveKeyFiles, stageKeyFiles } from './key-files.ts';
+import type { TakenAway } from './log.ts';
+import { clearStaging, makeStaging, STAGED_FILE } from './staging.ts';
+import { RESTORE_SETTING, swapFiles, swapTables } from './swap.ts';
+
+/** What is brought back, and how it gets into an empty database. */
+export interface Origin {
+  readonly verb: 'restore' | 'undo';
+  /** The id of the backup, or of the restore that is undone. */
+  readonly from: string;
+  fill(staged: StorageChoice, signal: AbortSignal): Promise<Filled>;
+  /** Takes the rows on to the moment that was asked for. Absent where there is no log. */
+  replay?(staged: StorageChoice, signal: AbortSignal): Promise<Reached>;
+  /** Access that was taken away since, from wherever that is known. */
+  revocations(signal: AbortSignal): Promise<TakenAway>;
+}
+
+export interface Reached {
+  /** ms; undefined where the rows are as they were. */
+  readonly reached: number | undefined;
+  readonly notes: readonly string[];
+}
+
+export interface Filled {
+  readonly totals: readonly TableTotal[];
+  readonly keys: readonly ArchivedKeyFile[];
+}
+
+export interface RestorationParts {
+  readonly config: Config;
+  /** The database whose place is taken, and the settings of which lead to it. */
+  readonly storage: StorageChoice;
+  /** Another than the one that is served: there is no journal then, and no state directory goes over to it. */
+  readonly isElsewhere: boolean;
+  readonly id: string;
+  readonly place: Place;
+  readonly plan: RestorePlan;
+  readonly origin: Origin;
+  /** The restore epoch of the database whose place is taken; undefined where nobody knows. */
+  readonly formerEpoch: number | undefined;
+  /** What becomes of users and clients that were removed since: they are removed again, or disabled. */
+  readonly removals: 'repeat' | 'disable';
+  readonly actor: string;
+  readonly files: Files;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}
+
+export class Restoration implements RestoreWork {
+  readonly #parts: RestorationParts;
+  #staged: StorageChoice | undefined;
+  #filled: Filled = { totals: [], keys: [] };
+  #restoredTo: number;
+  /** What has turned out on the way. */
+  readonly #notes: string[];
+  #aftercare: AftercareReport | undefined;
+  #receipt: RestoreReceipt | undefined;
+  #isDecided = false;
+
+  constructor(parts: RestorationParts) {
+    this.#parts = parts;
+    this.#restoredTo = parts.plan.restored_to;
+    this.#notes = [...parts.plan.notes];
+  }
+
+  /** Once all is done. */
+  get receipt(): RestoreReceipt {
+    if (!this.#receipt) throw new TypeError('the restore has not recorded anything yet');
+    return this.#receipt;
+  }
+
+  /** Clears away what is staged, unless it has been decided: then whoever opens the state directory next goes on. */
+  async giveUp(): Promise<void> {
+    const { config, files, log, storage, place, isElsewhere } = this.#parts;
+    if (!isElsewhere) return finishRestore(config, { files, log });
+    if (this.#isDecided) return;
+    await clearStaging(files, storage, place);
+    await clearKeyFiles(files, keyFolders(config));
+  }
+
+  async unpack(): Promise<void> {
+    const { files, storage, place, origin, signal } = this.#parts;
+    await this.#journal({ phase: 'staging' });
+    this.#staged = await makeStaging(files, storage, place);
+    this.#filled = await origin.fill(this.#staged, signal);
+  }
+
+  async compare(): Promise<void> {
+    const { clock, signal } = this.#parts;
+    await using snapshot = await readSnapshot(this.#stagedStorage, { clock, signal });
+    const found = new Map((await digestTables(snapshot)).map((total) => [total.table, total]));
+    for (const { table, rows, digest } of this.#filled.totals) {
+      const total = found.get(table);
+      if (total?.digest === digest && total.rows === rows) continue;
+      throw new Failure('failed', `What was staged of ${table} is not what was read.`, {
+        detail: `${total?.rows ?? 'no'} rows instead of ${rows}`,
+        hint: 'Nothing was changed. The disk or the database engine does not keep what is written: look at its log before you try again.',
+      });
+    }
+  }
+
+  async replay(): Promise<void> {
+    const { origin, signal } = this.#parts;
+    const replayed = await origin.replay?.(this.#stagedStorage, signal);
+    this.#restoredTo = replayed?.reached ?? this.#restoredTo;
+    this.#notes.push(...(replayed?.notes ?? []));
+  }
+
+  async migrate(): Promise<void> {
+    const { clock, random, signal } = this.#parts;
+    await migrateSchema(this.#stagedStorage, { clock, random, stop: signal });
+  }
+
+  async checkKeys(): Promise<void> {
+    const { config, clock, random, log } = this.#parts;
+    await this.#withStore(async (store) => {
+      if ((await store.dataKeys.list({})).length === 0) return;
+      const custody = new KeyCustody(config, { store, clock, random, log, ids: makeIds(clock, random) });
+      try {
+        await custody.dataKeys();
+      } finally {
+        custody.close();
+      }
+    });
+  }
+
+  async makeSafe(): Promise<void> {
+    const { clock, plan, origin, formerEpoch, removals, signal } = this.#parts;
+    const { rows: revocations, notes } = await origin.revocations(signal);
+    this.#notes.push(...notes);
+    const { sessions } = plan;
+    const request = { now: clock.now(), sessions, revocations, restoredTo: this.#restoredTo, removals };
+    this.#aftercare = await this.#withStore((store) =>
+      makeSafe(store, { ...request, ...(formerEpoch !== undefined && { formerEpoch }) }),
+    );
+  }
+
+  async record(): Promise<void> {
+    const { clock, log, id, origin, actor } = this.#parts;
+    const at = clock.now();
+    const receipt = this.#makeReceipt(at);
+    this.#receipt = receipt;
+    await this.#withStore(async (store) => {
+      const value = JSON.stringify({ id, backup: origin.from, at });
+      await store.settings.put({
+        setting: { name: RESTORE_SETTING, value, updated_at: at },
+        if_absent: false,
+      });
+      const trail = new AuditTrail({ store: store.audit, clock, log });
+      const action = origin.verb === 'restore' ? 'restore.completed' : 'restore.undone';
+      const { type: _, format: __, ...detail } = receipt;
+      await trail.record({ action, actor, detail });
+      if (trail.lost > 0)
+        throw new Failure('unavailable', 'The restore could not be recorded, so nothing was changed.');
+    });
+    await this.#flushStaged();
+  }
+
+  async decide(): Promise<void> {
+    const { files, config, isElsewhere } = this.#parts;
+    const keys = await stageKeyFiles(files, config, this.#filled.keys);
+    const replaced = keys.find(({ kept }) => kept !== null);
+    if (isElsewhere && replaced) {
+      throw new Failure('refused', `${replaced.target} holds another key than the backup.`, {
+        hint: 'Restore with settings whose signing.key_path and state_dir are those of the new place.',
+      });
+    }
+    await this.#journal({
+      phase: 'swapping',
+      keys: [...keys],
+      files: await this.#receiptFiles(),
+      last: await this.#lastRestore(keys),
+    });
+    this.#isDecided = true;
+  }
+
+  async swap(): Promise<void> {
+    const { config, files, log, storage, place, signal, isElsewhere } = this.#parts;
+    if (place.engine === 'postgres') await swapTables(storage, place, { log, signal });
+    if (!isElsewhere) return finishRestore(config, { files, log });
+    if (place.engine === 'sqlite') await swapFiles(files, place);
+    await moveKeyFiles(files, await stageKeyFiles(files, config, this.#filled.keys));
+    for (const file of await this.#receiptFiles()) {
+      await files.makeFolder(path.dirname(file.path));
+      await files.write(file.path, file.text);
+    }
+  }
+
+  get #stagedStorage(): StorageChoice {
+    if (!this.#staged) throw new TypeError('nothing has been staged');
+    return this.#staged;
+  }
+
+  async #withStore<T>(work: (store: Store) => Promise<T>): Promise<T> {
+    const store = await openStore(this.#stagedStorage, this.#parts.log);
+    try {
+      return await work(store);
+    } finally {
+      await store.close();
+    }
+  }
+
+  async #journal(change: Partial<Journal> & Pick<Journal, 'phase'>): Promise<void> {
+    const { config, files, id, place, plan, isElsewhere } = this.#parts;
+    if (isElsewhere) return;
+    const { deployment } = plan;
+    await writeJournal(files, config.state_dir, {
+      ...{
+        format: 1,
+        id,
+        place,
+        folders: [...keyFolders(config)],
+        keys: [],
+        files: [],
+        deployment,
+        last: null,
+      },
+      ...change,
+    });
+  }
+
+  #makeReceipt(at: number): RestoreReceipt {
+    const { plan, origin, id, actor } = this.#parts;
+    if (!this.#aftercare) throw new TypeError('nothing has been made safe yet');
+    return {
+      type: 'authserver.restore-receipt',
+      format: 1,
+      id,
+      verb: origin.verb,
+      at,
+      actor,
+      program: programVersion(),
+      deployment_id: plan.deployment,
+      from: origin.from,
+      restored_to: this.#restoredTo,
+      lost: plan.lost && { from: this.#restoredTo, to: plan.lost.to },
+      sessions: plan.sessions,
+      kept_as: plan.kept_as,
+      aftercare: this.#aftercare,
+      notes: this.#notes,
+    };
+  }
+
+  async #receiptFiles(): Promise<{ path: string; text: string }[]> {
+    const { config, id } = this.#parts;
+    const file = path.join(config.state_dir, stateFiles.receipts, `restore-${id}`);
+    return [
+      { path: `${file}.json`, text: await signReceipt(this.receipt, this.#signer()) },
+      { path: `${file}.txt`, text: receiptText(this.receipt) },
+    ];
+  }
+
+  /** The key that the deployment signs its backups with from now on. */
+  #signer(): SigningKey | undefined {
+    const archived = this.#filled.keys.find(({ name }) => name === SIGNING_KEY_FILE);
+    return archived ? signingKeyOf(archived.text) : readSigningKey(this.#parts.config.state_dir);
+  }
+
+  async #lastRestore(keys: readonly KeyMove[]): Promise<LastRestore> {
+    const { files, config, id, origin, place } = this.#parts;
+    const before = (await readLast(files, config.state_dir))?.copies ?? { databases: [], keys: [] };
+    const { kept } = place;
+    return {
+      format: 1,
+      id,
+      verb: origin.verb,
+      at: this.receipt.at,
+      from: origin.from,
+      place,
+      keys: [...keys],
+      copies: {
+        databases: [...before.databases, ...(kept === null ? [] : [kept])],
+        keys: [...before.keys, ...keys.flatMap((move) => move.kept ?? [])],
+      },
+    };
+  }
+
+  /** What SQLite wrote is on the disk with its commits; the names of the files are from now on. */
+  async #flushStaged(): Promise<void> {
+    const { files, place } = this.#parts;
+    if (place.engine === 'postgres') return;
+    await files.flush(path.join(place.staged, STAGED_FILE));
+    await files.flush(place.staged);
+    await files.flush(path.dirname(place.staged));
+  }
+}
+
+/** The database that the settings name, or the one that somebody names instead. */
+export function destinationOf(config: Config, into: string | undefined): StorageChoice {
+  if (into === undefined) return storageChoice(config);
+  if (/^postgres(ql)?:\/\//.test(into)) {
+    const { max_conns, connect_timeout, statement_timeout } = config.storage.postgres;
+    const times = { connectTimeout: connect_timeout, statementTimeout: statement_timeout };
+    return { driver: 'postgres', postgres: { dsn: into, maxConnections: max_conns, ...times } };
+  }
+  return { driver: 'sqlite', sqlite: { path: path.resolve(into), wal: true } };
+}
