@@ -3,13 +3,17 @@ import { AdminApiKey } from '../admin/admin-api-key.ts';
 import { adminRoutes } from '../admin/routes.ts';
 import type { Incoming } from '../http/exchange.ts';
 import { mount } from '../http/mount.ts';
+import { makeBackupDesk } from './backup/desk.ts';
+import { makeVerification } from './backup/verify-desk.ts';
 import { grantTypes, openRooms, type Rooms } from './compose.ts';
 import type { Config } from './config.ts';
 import { openDatabase } from './database.ts';
+import { makeDrillDesk } from './drill/desk.ts';
 import { type Health, healthRoutes } from './health.ts';
 import { makeListener } from './listener.ts';
 import { makeLog } from './log.ts';
 import { metricsRoutes } from './metrics/route.ts';
+import { makeReinstateDesk } from './reinstate/desk.ts';
 import { programVersion } from './version.ts';
 
 /** The key of the admin API over TCP. */
@@ -23,6 +27,10 @@ export function makeAdminServer(rooms: Rooms, via: Incoming['via'], health?: Hea
   const { config, issuer, log, clock, meter } = rooms;
   const routes = adminRoutes({
     ...rooms,
+    backups: makeBackupDesk({ ...rooms, keyStores: rooms.custody }),
+    verification: makeVerification(rooms),
+    reinstatement: makeReinstateDesk(rooms),
+    drills: makeDrillDesk(rooms),
     apiKey: adminApiKey(rooms),
     grantTypes: grantTypes(config),
     facts: { version: programVersion(), issuer, storage: config.storage.driver },

@@ -9,7 +9,7 @@ import type { Custody, CustodyState } from '../keys/sealing/custody.ts';
 import type { DataKeys } from '../keys/sealing/data-keys.ts';
 import type { MasterKey, MasterKeys } from '../keys/sealing/master-key.ts';
 import type { KeyStore } from '../keys/stores/key-store.ts';
-import { openKeyfile } from '../keys/stores/keyfile.ts';
+import { type Disk, openKeyfile } from '../keys/stores/keyfile.ts';
 import { pemKeyStore } from '../keys/stores/pem-key-store.ts';
 import type { VaultClient } from '../keys/vault/client.ts';
 import type { VaultAuth } from '../keys/vault/token.ts';
@@ -22,6 +22,8 @@ export interface CustodyParts {
   readonly random: Random;
   readonly ids: Ids;
   readonly log: Log;
+  /** What key files are on, where it is to be another than that of this machine. */
+  readonly disk?: Disk;
 }
 
 type StoreName = Config['signing']['key_store'];
@@ -121,10 +123,12 @@ export class KeyCustody implements Custody {
 
   async #open(name: StoreName): Promise<KeyStore> {
     const { signing } = this.#config;
-    const { store, clock, log } = this.#parts;
+    const { store, clock, log, disk } = this.#parts;
     switch (name) {
       case 'keyfile':
-        return pemKeyStore(await openKeyfile({ folder: signing.key_path, clock, log }));
+        return pemKeyStore(
+          await openKeyfile({ folder: signing.key_path, clock, log, ...(disk && { disk }) }),
+        );
       case 'database': {
         const { databaseStore } = await import('../keys/stores/database-store.ts');
         return pemKeyStore(

@@ -5,17 +5,26 @@ import { RotationSchedule } from '../ops/rotate.ts';
 import type { Store } from '../store/store.ts';
 import { adminApiKey, makeAdminServer } from './admin-server.ts';
 import { forgetAdminSocket, listenOnAdminSocket } from './admin-socket.ts';
+import { backupHealth } from './backup/health.ts';
+import { makeFirstRecoveryKey } from './backup/identity.ts';
+import { backupOnSchedule } from './backup/scheduled.ts';
 import { openRooms, type Rooms } from './compose.ts';
 import type { Config } from './config.ts';
 import { missingSteps } from './database.ts';
-import { makeHealth } from './health.ts';
+import { drillHealth, drillOnSchedule } from './drill/scheduled.ts';
+import { makeHealth, opsHealth } from './health.ts';
 import { listen } from './listener.ts';
+import { backupSource } from './metrics/backup.ts';
 import { databaseSource } from './metrics/database.ts';
+import { drillSource } from './metrics/drill.ts';
 import { keySource, measureCustody } from './metrics/keys.ts';
 import type { Metrics } from './metrics/metrics.ts';
+import { pointInTimeSource } from './metrics/point-in-time.ts';
 import { purgeSource } from './metrics/purge.ts';
+import { pointInTimeHealth } from './pgbackrest/health.ts';
 import { makePublicServer } from './public-server.ts';
 import { purgeOnSchedule } from './purge.ts';
+import { shipLog } from './recovery/ship.ts';
 
 /** A server that serves, until it is stopped. */
 export interface Serving {
@@ -25,6 +34,8 @@ export interface Serving {
   readonly adminUrl: string | null;
   /** The key of the admin API when it has just been made. */
   readonly firstApiKey: string | undefined;
+  /** The key that opens backups, and its sheet, when it has just been made. */
+  readonly firstRecoveryKey: { readonly identity: string; readonly sheet: string } | undefined;
   /** Stops accepting, finishes requests under way for as long as the settings allow, and closes everything. */
   stop(): Promise<void>;
 }
@@ -45,19 +56,43 @@ export async function openListeners(
   undo.use(lookAfterKeys(rooms));
   undo.use(purgeOnSchedule(rooms));
   const firstApiKey = await adminApiKey(rooms).makeFirst();
+  const firstRecoveryKey = await makeFirstRecoveryKey(config, store, rooms);
 
   const { clock, keyring } = rooms;
-  const health = makeHealth({
-    store: store.health,
-    keyring,
-    pendingSteps: () => missingSteps(config),
-    clock,
-    log,
-  });
+  const backups = undo.use(backupOnSchedule(rooms));
+  undo.use(drillOnSchedule(rooms));
+  const shippedLog = undo.use(
+    shipLog(rooms, { onNewChain: () => backups.askNow('the recovery log begins anew') }),
+  );
+  const health = {
+    ...makeHealth({
+      store: store.health,
+      keyring,
+      pendingSteps: () => missingSteps(config),
+      clock,
+      log,
+    }),
+    ops: opsHealth(
+      {
+        backup: () => backupHealth(config, store, clock),
+        drill: () => drillHealth(config, store, clock),
+        ...(config.storage.driver === 'postgres' && {
+          recovery: () => pointInTimeHealth(config, store.settings),
+        }),
+        ...(shippedLog && { log: async () => shippedLog.check() }),
+      },
+      { clock, log },
+    ),
+  };
   measureCustody(metrics.meter, rooms.custody);
   metrics.add((registry) => keySource(registry, keyring, clock));
   metrics.add((registry) => databaseSource(registry, health));
   metrics.add((registry) => purgeSource(registry, rooms));
+  if (config.storage.driver === 'postgres') {
+    metrics.add((registry) => pointInTimeSource(registry, config, store.settings));
+  }
+  metrics.add((registry) => backupSource(registry, rooms));
+  metrics.add((registry) => drillSource(registry, rooms));
   const apps: FastifyInstance[] = [];
   const open = (app: FastifyInstance) => {
     undo.defer(() => app.close());
@@ -79,7 +114,7 @@ export async function openListeners(
     await drainAll(apps, config.server.shutdown_wait, log);
     await opened.disposeAsync();
   };
-  return { url, adminUrl, firstApiKey, stop };
+  return { url, adminUrl, firstApiKey, firstRecoveryKey, stop };
 }
 
 async function drainAll(apps: readonly FastifyInstance[], patience: number, log: Log): Promise<void> {

@@ -18,10 +18,15 @@ export type StorageChoice =
   | { readonly driver: 'postgres'; readonly postgres: PostgresOptions };
 
 /** Opens the store on a migrated database. Drivers are loaded when chosen: SQLite users never pay for `pg`. */
-export async function openStore(storage: StorageChoice, log: Log, meter?: Meter): Promise<Store> {
+export async function openStore(
+  storage: StorageChoice,
+  log: Log,
+  meter?: Meter,
+  clock?: Clock,
+): Promise<Store> {
   if (storage.driver === 'sqlite') {
     const { openSqlite } = await import('../store/sqlite/open.ts');
-    return openSqlite(storage.sqlite, log, meter);
+    return openSqlite(storage.sqlite, log, { ...(meter && { meter }), ...(clock && { clock }) });
   }
   const { openPostgres } = await import('../store/postgres/open.ts');
   return openPostgres(storage.postgres, log, meter);

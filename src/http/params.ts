@@ -26,6 +26,11 @@ export class Params {
     return this.get(name) !== undefined;
   }
 
+  /** Whether the name was sent at all, also without a value: `?ops`. */
+  mentions(name: string): boolean {
+    return this.#values.has(name);
+  }
+
   /** The first name outside `allowed` that was sent more than once (RFC 6749 section 3.1 forbids it). */
   repeated(allowed: readonly string[] = []): string | undefined {
     for (const [name, values] of this.#values) if (values.length > 1 && !allowed.includes(name)) return name;

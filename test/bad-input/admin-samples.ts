@@ -1,7 +1,9 @@
 // Owns requests that work for the routes of the admin API, and what they have in common with the public ones.
 
 import { bearer, CALLBACK, PASSWORD, type Product } from '../oauth/product.ts';
+import { backupSamples } from './backup-samples.ts';
 import { keySamples } from './key-samples.ts';
+import { reinstateSamples } from './reinstate-samples.ts';
 import type { Sample, SampleMaker } from './request.ts';
 
 export const ADMIN_KEY = 'an-admin-key-of-32-characters-or-more';
@@ -151,4 +153,6 @@ export const adminSamples: Readonly<Record<string, SampleMaker>> = {
   ],
 
   ...keySamples,
+  ...backupSamples(ADMIN_KEY),
+  ...reinstateSamples,
 };

@@ -33,7 +33,8 @@ async function privateKeys(product: Product): Promise<readonly Sample[]> {
   ];
 }
 
-const long = (path: string, json: object): Readonly<Record<string, SampleMaker>> => ({
+/** A verb that takes its time, and the route that stops it. */
+export const long = (path: string, json: object): Readonly<Record<string, SampleMaker>> => ({
   [`POST ${path}`]: async () => [{ json }],
   [`POST ${path}/stop`]: plain,
 });

@@ -187,7 +187,7 @@ describeEngines('the metrics of a server', (engine) => {
       ({ name, labels }) =>
         (seen.types.get(name.replace(/_(bucket|sum|count)$/, '')) ?? seen.types.get(name)) !== 'gauge' &&
         labels['listener'] !== 'admin' &&
-        !/_(sqlite|postgres|process|event_loop)_/.test(name),
+        !/_(sqlite|postgres|process|event_loop|recovery_log)_/.test(name),
     );
     expect(still.length).toBeGreaterThan(80);
     for (const one of still) expect(pushed.get(identity(one)), identity(one)).toEqual(one);

@@ -70,6 +70,7 @@ interface ReadyLine {
   readonly admin_url: string;
   readonly pid: number;
   readonly admin_api_key?: string;
+  readonly recovery_sheet?: string;
 }
 
 /** Starts a server and resolves once it is ready. Its port and issuer stay the same over stops and starts. */
@@ -86,6 +87,7 @@ export class TestServer {
   #child: ChildProcess | undefined;
   #ready: ReadyLine | undefined;
   #adminApiKey: string | undefined;
+  #recoverySheet: string | undefined;
   #log = '';
 
   private constructor(
@@ -140,6 +142,12 @@ export class TestServer {
     return this.#adminApiKey;
   }
 
+  /** What opens its backups, as the first start printed it. */
+  get recoverySheet(): string {
+    if (this.#recoverySheet === undefined) throw new Error('The server printed no recovery sheet.');
+    return this.#recoverySheet;
+  }
+
   /** Everything it has written to standard error, over all its starts. */
   get log(): string {
     return this.#log;
@@ -159,6 +167,7 @@ export class TestServer {
     ended.catch(() => undefined);
     this.#ready = await Promise.race([ready, ended]);
     this.#adminApiKey ??= this.#ready.admin_api_key;
+    this.#recoverySheet ??= this.#ready.recovery_sheet;
   }
 
   /** SIGTERM, as an orchestrator would; its exit code. */
