@@ -55,8 +55,6 @@ export async function openListeners(
   undo.defer(() => rooms.close());
   undo.use(lookAfterKeys(rooms));
   undo.use(purgeOnSchedule(rooms));
-  const firstApiKey = await adminApiKey(rooms).makeFirst();
-  const firstRecoveryKey = await makeFirstRecoveryKey(config, store, rooms);
 
   const { clock, keyring } = rooms;
   const backups = undo.use(backupOnSchedule(rooms));
@@ -105,6 +103,9 @@ export async function openListeners(
     ? await listen(open(makeAdminServer(rooms, 'tcp', health)), config.admin.address, 'admin.address')
     : null;
   const url = await listen(open(makePublicServer(rooms, health)), config.server.address, 'server.address');
+  // Last of all: they are shown once, and a start that failed behind them (a port that is taken) would have shown them to nobody.
+  const firstApiKey = await adminApiKey(rooms).makeFirst();
+  const firstRecoveryKey = await makeFirstRecoveryKey(config, store, rooms);
 
   // Before anything is closed, so that the last push does not tell of a server that cannot sign.
   undo.defer(() => metrics.close());

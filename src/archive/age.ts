@@ -34,6 +34,9 @@ export interface Identities {
   readonly passphrases?: readonly string[];
 }
 
+/** What is said to whoever has not got the key: that says nothing against the archive. */
+export const NO_IDENTITY = 'None of the given identities opens this archive.';
+
 /** The first bytes of an encrypted archive. */
 export const AGE_MAGIC = Buffer.from('age-encryption.org/v1\n');
 
@@ -151,7 +154,7 @@ function wrongIdentity(needsPassphrase: boolean, hasPassphrase: boolean): Cannot
       hint: 'Give the passphrase that the backup was made with.',
     });
   }
-  return new CannotRead('None of the given identities opens this archive.', {
+  return new CannotRead(NO_IDENTITY, {
     hint: 'It needs the identity (AGE-SECRET-KEY-1...) of one of its recipients; `authserver backup list` names them.',
   });
 }

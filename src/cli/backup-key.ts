@@ -30,9 +30,17 @@ function openers({ encryption, recipients }: KeyReport): string {
 const show = command({
   name: 'backup key show',
   summary: 'Show who can open backups, who signs them, and whether the recovery key is written down.',
-  examples: ['authserver backup key show'],
-  async run(context) {
+  description:
+    'With --sheet it prints the public part of the recovery sheet as it is now: all but the secret, to be put below the one that is kept.',
+  options: { sheet: flag('--sheet', 'print the public part of the recovery sheet') },
+  examples: ['authserver backup key show', 'authserver backup key show --sheet >> recovery-sheet.txt'],
+  async run(context, { sheet: asSheet }) {
     const report = await performQuietly(context, ({ showKeyVerb }) => showKeyVerb);
+    if (asSheet) {
+      const sheet = await sheetOf(report);
+      context.printer.document({ ...report, recovery_sheet: sheet }, sheet);
+      return;
+    }
     context.printer.record(report, 'Backups of this deployment:', columns);
     if (report.recipient !== null && report.confirmed_at === null)
       context.printer.next('Show that the recovery sheet is written down:', 'authserver backup key confirm');
@@ -80,15 +88,63 @@ const replace = command({
       );
     const identity = makeIdentity(systemRandom);
     const recipient = recipientOf(identity);
-    const report = await performQuietly(context, ({ keyVerb }) => keyVerb('replace', recipient));
-    const { writeRecoverySheet } = await import('../app/backup/recovery-sheet.ts');
-    const { deployment: deploymentId, signers } = report;
-    const sheet = writeRecoverySheet({ deploymentId, signers, recipient, identity, madeAt: Date.now() });
+    const former = await performQuietly(context, ({ showKeyVerb }) => showKeyVerb);
+    const report = replaced(former, recipient);
+    const sheet = await sheetOf(report, identity);
+    // First the sheet, which nobody has a second time: a key that is in use and was never written down opens nothing.
     context.printer.document({ ...report, recovery_key: identity, recovery_sheet: sheet }, sheet);
+    await written(context.stdout);
+    try {
+      await performQuietly(context, ({ keyVerb }) => keyVerb('replace', recipient));
+    } catch (error) {
+      context.stderr.write(
+        `The sheet counts only if \`authserver backup key show\` names ${recipient}; otherwise throw it away.\n`,
+      );
+      throw error;
+    }
     context.stderr.write(
       'It is shown once. Save it away from this machine, then: authserver backup key confirm\n',
     );
   },
 });
+
+/** What is so once backups are for this key. */
+function replaced(former: KeyReport, recipient: string): KeyReport {
+  const { encryption, recipients } = former;
+  const others = recipients.filter((each) => each !== former.recipient);
+  return {
+    ...former,
+    recipient,
+    confirmed_at: null,
+    encryption: encryption ?? 'age',
+    recipients: encryption === 'age' || encryption === null ? [recipient, ...others] : [],
+  };
+}
+
+async function sheetOf({ deployment, signers, recipient }: KeyReport, identity?: string): Promise<string> {
+  const { writeRecoverySheet } = await import('../app/backup/recovery-sheet.ts');
+  return writeRecoverySheet({
+    deploymentId: deployment,
+    signers,
+    madeAt: Date.now(),
+    ...(recipient !== null && { recipient }),
+    ...(identity !== undefined && { identity }),
+  });
+}
+
+/** Failures: `configuration` when what was printed cannot have arrived. */
+async function written(stdout: NodeJS.WritableStream): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  // It stays: whatever else is written there fails too, and must not end the process before it has said why.
+  stdout.on('error', reject);
+  stdout.write('', (error) => (error ? reject(error) : resolve()));
+  await promise.catch((cause: unknown) => {
+    throw new Failure('configuration', 'The key was not replaced: its sheet could not be written.', {
+      detail: cause instanceof Error ? cause.message : String(cause),
+      hint: 'Write it where there is room: authserver backup key replace --yes > recovery-sheet.txt',
+      cause,
+    });
+  });
+}
 
 export const backupKeyCommands = [show, confirm, replace];

@@ -1,8 +1,6 @@
 /** How the commands about backups have them done, and the recovery sheet that some of them are given. */
-import { readFile } from 'node:fs/promises';
 import type { RecoverySheet } from '../app/backup/recovery-sheet.ts';
 import type { DayTwoVerb } from '../app/day-two.ts';
-import { Failure } from '../kernel/errors.ts';
 import type { PinReport, PinRequest } from '../ops/backup/pin.ts';
 import type { CliContext } from './command.ts';
 
@@ -21,12 +19,8 @@ export function backupPinned(context: CliContext, request: PinRequest): Promise<
   return performQuietly(context, ({ pinVerb }) => pinVerb(request));
 }
 
-/** The recovery sheet in a file. Failures: `invalid_input`; what stands in the file is not repeated. */
+/** The recovery sheet in a file. Failures: those of `readSheetIn`. */
 export async function sheetIn(file: string): Promise<RecoverySheet> {
-  const { readRecoverySheet } = await import('../app/backup/recovery-sheet.ts');
-  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
-    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause);
-    throw new Failure('invalid_input', `Cannot read the recovery sheet ${file} (${code}).`, { cause });
-  });
-  return readRecoverySheet(text);
+  const { readSheetIn } = await import('../app/backup/recovery-sheet.ts');
+  return readSheetIn(file);
 }

@@ -13,6 +13,7 @@ import { storageChoice } from '../../src/app/database.ts';
 import { migrateSchema, openStore } from '../../src/app/open-store.ts';
 import type { Manifest } from '../../src/archive/manifest.ts';
 import { type ArchivePart, openArchive } from '../../src/archive/reader.ts';
+import type { Target } from '../../src/archive/targets/target.ts';
 import { systemClock } from '../../src/kernel/clock.ts';
 import { silentLog } from '../../src/kernel/log.ts';
 import { systemRandom } from '../../src/kernel/random.ts';
@@ -107,6 +108,23 @@ export async function openDeployment(
       await rm(stateDir, { recursive: true, force: true });
       await storage.dispose();
     },
+  };
+}
+
+/** The same target, but for some of what it does. */
+export function targetWith(target: Target, changes: Partial<Target>): Target {
+  return {
+    name: target.name,
+    describe: () => target.describe(),
+    put: (publication) => target.put(publication),
+    mark: (...given) => target.mark(...given),
+    list: (options) => target.list(options),
+    find: (id) => target.find(id),
+    open: (...given) => target.open(...given),
+    remove: (id) => target.remove(id),
+    sweep: (now) => target.sweep(now),
+    proveLock: () => target.proveLock(),
+    ...changes,
   };
 }
 

@@ -1,18 +1,33 @@
 // Rows and keys are one unit, whatever happens to the keys while backups are made; and what goes into a backup beside the rows.
 
+import { mkdtempDisposable, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
-import { makeFirstRecoveryKey } from '../../src/app/backup/identity.ts';
+import { listElsewhere } from '../../src/app/backup/elsewhere.ts';
+import { makeFirstRecoveryKey, openBackupIdentity } from '../../src/app/backup/identity.ts';
+import type { RecoverySheet } from '../../src/app/backup/recovery-sheet.ts';
+import { openSigningKey, SIGNING_KEY_FILE } from '../../src/app/backup/signing-key.ts';
+import { keysAtHand } from '../../src/app/restore/keys-at-hand.ts';
 import { recipientOf } from '../../src/archive/age-keys.ts';
+import { archiveParts, HEAD, partsOf } from '../../src/archive/archive.test-kit.ts';
+import { writeArchive } from '../../src/archive/writer.ts';
 import { parseJws } from '../../src/keys/jws.ts';
 import { readKeyPair } from '../../src/keys/key-pair.ts';
+import type { BackupDesk } from '../../src/ops/backup/desk.ts';
+import { endorseOthers } from '../../src/ops/backup/endorse.ts';
 import { KeyMissing } from '../../src/ops/backup/one-unit.ts';
+import type { Packer } from '../../src/ops/backup/pack.ts';
 import { RecoveryKeyRecords } from '../../src/ops/backup/recovery-key.ts';
 import { describeEngines } from '../setup/engines.ts';
 import { type Contents, type Deployment, openDeployment } from './backup-kit.ts';
 
-/** Fewer on PostgreSQL, where each takes several times as long. */
-const BACKUPS = { sqlite: 200, postgres: 60 };
+/** Fewer on PostgreSQL, where each takes twice as long. */
+const BACKUPS = { sqlite: 200, postgres: 100 };
+/** One in so many is made as a server makes it; the others are of nothing but keys, which is what may go wrong. */
+const WHOLE = 20;
+const SIGNING_KEYS = { name: 'signing_keys', columns: ['kid'], key: ['kid'] };
 
 /** Rotates, withdraws and removes keys for as long as it is let. */
 async function churn({ rooms }: Deployment, signal: AbortSignal): Promise<number> {
@@ -26,6 +41,26 @@ async function churn({ rooms }: Deployment, signal: AbortSignal): Promise<number
     await sleep((changes * 37) % 150);
   }
   return changes;
+}
+
+/** An archive of the rows of keys, as they are in one moment, while it takes a while to read all else. */
+function packKeys({ rooms, stateDir }: Deployment): Packer {
+  let packed = 0;
+  return async ({ id, sequence, deploymentId, file }, asks) => {
+    const signingKeys = await rooms.store.keys.list({});
+    asks.begun();
+    await sleep((packed++ * 23) % 30);
+    const lines = signingKeys.map((key) => JSON.stringify(key));
+    const archive = writeArchive(
+      archiveParts(openSigningKey(stateDir, rooms.random), {
+        head: { ...HEAD, id, sequence, deploymentId, tables: [SIGNING_KEYS] },
+        parts: partsOf({ signing_keys: [lines] }),
+        tail: () => asks.tail({ signingKeys, dataKeys: [], privateKeys: [] }),
+      }),
+    );
+    await writeFile(file, archive);
+    return archive.written();
+  };
 }
 
 /** Keys that rows of the archive sign with, and that are not in it. */
@@ -58,10 +93,12 @@ describeEngines('what is in a backup', (engine) => {
     const stop = new AbortController();
     const churning = churn(deployment, stop.signal);
     const found: string[] = [];
+    const light = { pack: packKeys(deployment) };
     let refused = 0;
     try {
       for (let made = 0; made < backups; ) {
-        const report = await deployment.create({ verify: false }).catch(unlessKeyMissing);
+        const parts = made % WHOLE === 0 ? {} : light;
+        const report = await deployment.create({ verify: false }, parts).catch(unlessKeyMissing);
         if (!report) {
           refused += 1;
           continue;
@@ -99,6 +136,50 @@ describeEngines('what is in a backup', (engine) => {
     expect((await records.state()).signers).toEqual(expect.arrayContaining(signers));
   });
 
+  test('the sheet of the first server leads to backups that a later one has signed, once the first has vouched for it', async () => {
+    await using first = await openDeployment(engine);
+    await using folder = await mkdtempDisposable(path.join(tmpdir(), 'second-server-'));
+    const { config } = first.rooms;
+    const identity = () =>
+      openBackupIdentity({ ...config, state_dir: folder.path }, first.rooms.store, first.rooms.random);
+    const second: BackupDesk = {
+      ...first.desk,
+      async identity() {
+        const opened = await identity();
+        return { ...opened, signingKey: { name: SIGNING_KEY_FILE, text: opened.signer.pem } };
+      },
+    };
+    const own = await first.create();
+    const { id } = await first.create({}, second);
+    const signers = [(await first.desk.identity()).signer.publicKey];
+    const { id: deploymentId } = await first.rooms.store.deployment.get({});
+    const signal = new AbortController().signal;
+    const listed = async (sheet: RecoverySheet) =>
+      (await listElsewhere(config, { target: null, sheet, signal })).items.map(({ id, state }) => [
+        id,
+        state,
+      ]);
+    const sheet = { identities: [], signers, deploymentId };
+    expect(await listed(sheet)).toEqual([
+      [own.id, 'verified'],
+      [id, 'unknown'],
+    ]);
+    expect(await endorseOthers(second, signal)).toBe(false);
+    expect(await endorseOthers(first.desk, signal)).toBe(true);
+    expect(await endorseOthers(second, signal)).toBe(true);
+    expect(await listed(sheet)).toEqual([
+      [own.id, 'verified'],
+      [id, 'verified'],
+    ]);
+    expect(await listed({ ...sheet, deploymentId: 'dep_other' })).toContainEqual([id, 'unknown']);
+    const keys = await keysAtHand(config, {
+      recoveryKeyFile: undefined,
+      passphraseFile: undefined,
+      trust: signers,
+    });
+    expect(keys.trust).toContain((await identity()).signer.publicKey);
+  });
+
   test('a key that is gone for good stops the backup, and is named; nothing is left', async () => {
     await using deployment = await openDeployment(engine);
     const { signing } = deployment.rooms.keyring.state();
@@ -115,8 +196,11 @@ describeEngines('what is in a backup', (engine) => {
   test('settings are in it, secrets are not; the key that signs backups is, and the sequence is remembered in it', async () => {
     const secret = 'mq9w-Xk2v_71LpZz-4711-tR';
     await using deployment = await openDeployment(engine, { ADMIN_API_KEY: secret });
-    const { id, sequence } = await deployment.create({ tags: ['nightly'] });
+    const { id, sequence, encryption } = await deployment.create({ tags: ['nightly'] });
     const { manifest, config, keys, rows } = await deployment.read(String(id));
+    // Who can open it from now on: the one that has tried it is forgotten.
+    const opens = { kind: 'age', recipients: [recipientOf(deployment.recoveryKey)] };
+    expect([encryption, manifest.encryption]).toEqual([opens, opens]);
     expect(config.settings).toMatchObject({
       'server.issuer': 'http://localhost:9000',
       'backup.keep.daily': 7,

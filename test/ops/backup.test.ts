@@ -2,7 +2,7 @@
 
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -143,10 +143,78 @@ describeEngines('authserver backup', (engine) => {
       const settings = JSON.stringify(await runSql(storage, 'select * from settings'));
       expect(settings).toContain(replaced.recipient);
       expect(settings).not.toContain('AGE-SECRET-KEY');
-      // A second start shows no secret.
+    },
+    LONG,
+  );
+
+  test(
+    'the first start shows the recovery key once, and it is nowhere else: in no log, no file, no later start',
+    async () => {
+      await using storage = await freshStorage(engine);
+      await using server = await startServer({ storage, env: WITHOUT_LOG });
+      const secret = /AGE-SECRET-KEY-1[A-Z0-9]+/.exec(server.recoverySheet)?.[0] ?? 'none';
+      expect(server.output).toContain(secret);
+      await create(server);
+      const until = server.output.length;
       await server.stop();
       await server.start();
-      expect(read(await key(['show']))).toMatchObject({ recipient: replaced.recipient });
+      expect(server.output.length).toBeGreaterThan(until);
+      expect(server.output.slice(until)).not.toMatch(/AGE-SECRET-KEY|recovery_|admin_api_key/);
+      expect(server.log).not.toContain(secret);
+      expect(JSON.stringify(await runSql(storage, 'select * from settings'))).not.toContain(secret);
+      for (const entry of await readdir(server.stateDir, { recursive: true, withFileTypes: true })) {
+        const file = path.join(entry.parentPath, entry.name);
+        if (!entry.isFile()) continue;
+        expect((await readFile(file)).includes(secret), file).toBe(false);
+        if (file.endsWith('.pem')) expect((await stat(file)).mode & 0o077, file).toBe(0);
+      }
+    },
+    LONG,
+  );
+
+  test(
+    'a first start that fails on a port that is taken shows its keys to nobody, and so the next one does',
+    async () => {
+      await using storage = await freshStorage(engine);
+      const squatter = createServer().listen(0, '127.0.0.1');
+      await once(squatter, 'listening');
+      const { port } = squatter.address() as AddressInfo;
+      const env = { ...WITHOUT_LOG, AUTHSERVER_SERVER_ADDRESS: `127.0.0.1:${port}` };
+      await using server = await TestServer.prepare({ storage, env });
+      await expect(server.start()).rejects.toThrow(/ended/);
+      squatter.close();
+      await once(squatter, 'close');
+      await server.start();
+      expect(server.recoverySheet).toContain('AGE-SECRET-KEY-1');
+      expect(server.adminApiKey).toMatch(/./);
+      expect((await create(server)).outcome).toBe('verified');
+    },
+    LONG,
+  );
+
+  test(
+    'a recovery key whose sheet cannot be written does not replace the one there is; its public part is printed anew at will',
+    async () => {
+      await using storage = await freshStorage(engine);
+      await using server = await startServer({ storage, env: WITHOUT_LOG });
+      const show = async () =>
+        read<{ recipient: string }>(await server.cli(['backup', 'key', 'show', '--json']));
+      const { recipient } = await show();
+      const child = spawnAuthserver(['backup', 'key', 'replace', '--yes'], { env: server.env });
+      // Whoever was to read the sheet is gone.
+      child.stdout?.destroy();
+      const errors = gather(child.stderr);
+      const [code] = await once(child, 'close');
+      expect(code, await errors).toBe(2);
+      expect(await errors).toContain('was not replaced');
+      expect((await show()).recipient).toBe(recipient);
+
+      const { code: shown, stdout: sheet } = await server.cli(['backup', 'key', 'show', '--sheet']);
+      expect(shown).toBe(0);
+      const lines = (text: string) =>
+        text.split('\n').filter((line) => /^# (deployment|signer|public key):/.test(line));
+      expect(lines(sheet)).toEqual(lines(server.recoverySheet));
+      expect(sheet).not.toContain('AGE-SECRET-KEY');
     },
     LONG,
   );

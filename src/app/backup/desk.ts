@@ -29,7 +29,7 @@ import { openSigningKey, SIGNING_KEY_FILE } from './signing-key.ts';
 export interface DeskParts {
   readonly config: Config;
   readonly store: Store;
-  readonly audit: AuditTrail;
+  readonly audit: Pick<AuditTrail, 'record'>;
   readonly clock: Clock;
   readonly random: Random;
   readonly ids: Ids;

@@ -1,12 +1,15 @@
 /** The verbs that need no database: whom to trust is on the recovery sheet, and what is remembered in the state directory. */
 import path from 'node:path';
+import type { Trust } from '../../archive/signature.ts';
 import { systemClock } from '../../kernel/clock.ts';
 import { Failure } from '../../kernel/errors.ts';
 import { type ListReport, listBackups } from '../../ops/backup/list.ts';
 import { type PruneReport, type PruneRequest, prune } from '../../ops/backup/prune.ts';
 import { RECEIPTS_FILE, receiptsIn } from '../../ops/backup/receipts.ts';
 import type { Config } from '../config.ts';
+import { expireBefore } from '../recovery/windows.ts';
 import { prepareStateDir, readState, writeState } from '../state-dir.ts';
+import { withEndorsed } from './endorsed.ts';
 import { openPlaces } from './places.ts';
 import type { RecoverySheet } from './recovery-sheet.ts';
 
@@ -18,7 +21,7 @@ export async function listElsewhere(
   config: Config,
   { target, sheet, signal }: { target: string | null; sheet: RecoverySheet; signal: AbortSignal },
 ): Promise<ListReport> {
-  const trust = trustOf(config, sheet);
+  const trust = await trustOf(config, sheet);
   return listBackups(
     { places: (only) => openPlaces(config, systemClock, only), trust: async () => trust },
     { target, signal },
@@ -36,7 +39,7 @@ export async function pruneElsewhere(
   }: PruneRequest & { sheet: RecoverySheet; deployment: string | undefined; signal: AbortSignal },
 ): Promise<PruneReport> {
   const { state_dir } = config;
-  const trust = trustOf(config, sheet);
+  const trust = await trustOf(config, sheet);
   const deploymentId = deploymentOf(sheet, deployment);
   prepareStateDir(state_dir);
   const kept = () => JSON.parse(readState(state_dir, KEPT_FILE) ?? '{}') as Record<string, number>;
@@ -52,17 +55,18 @@ export async function pruneElsewhere(
         writeState(state_dir, KEPT_FILE, `${JSON.stringify({ ...kept(), [target]: count })}\n`),
       writeReceipt: (removal) => receipts.write(removal),
       withdrawReceipt: (removal, reason) => receipts.withdraw(removal, reason),
+      expireLog: (place, oldest) => expireBefore(place, oldest, trust),
     },
     request,
     signal,
   );
 }
 
-function trustOf({ backup }: Config, { signers }: RecoverySheet): readonly string[] {
-  const trust = [...new Set([...signers, ...backup.trusted_signers])];
-  if (trust.length > 0) return trust;
+async function trustOf(config: Config, { signers, deploymentId }: RecoverySheet): Promise<Trust> {
+  const trust = [...new Set([...signers, ...config.backup.trusted_signers])];
+  if (trust.length > 0) return withEndorsed(config, trust, deploymentId);
   throw new Failure('invalid_input', 'The recovery sheet names nobody whose signature counts.', {
-    hint: 'Add the lines "# signer: ..." that `authserver backup key show` prints, or set backup.trusted_signers.',
+    hint: 'Add the lines "# signer: ..." that `authserver backup key show --sheet` prints, or set backup.trusted_signers.',
   });
 }
 

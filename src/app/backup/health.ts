@@ -8,6 +8,8 @@ import type { Config } from '../config.ts';
 import type { Check } from '../health.ts';
 
 const MINUTE = 60_000;
+/** How far two clocks may differ, ms. */
+const TOLERANCE = 60 * MINUTE;
 
 /** Anybody may ask, so it says how old, and not where backups are. Failures: `unavailable`. */
 export async function backupHealth(
@@ -19,6 +21,11 @@ export async function backupHealth(
   // A new installation has as long as an old one for its next.
   const since = last?.made_at ?? (await store.deployment.get({})).created_at;
   const age = clock.now() - since;
+  if (age < -TOLERANCE) {
+    const problem =
+      'the last verified backup says that it was made later than now, so nobody knows how old it is';
+    return { ok: false, problem };
+  }
   if (age <= backup.max_age) return { ok: true };
   const shown = formatDuration(Math.floor(age / MINUTE) * MINUTE);
   const what = last

@@ -6,7 +6,7 @@ import { type Clock, systemClock } from '../../kernel/clock.ts';
 import { Failure } from '../../kernel/errors.ts';
 import type { Random } from '../../kernel/random.ts';
 import type { BackupIdentity } from '../../ops/backup/identity.ts';
-import { RecoveryKeyRecords, type RecoveryKeyState } from '../../ops/backup/recovery-key.ts';
+import { RecoveryKeyRecords } from '../../ops/backup/recovery-key.ts';
 import type { Store } from '../../store/store.ts';
 import type { Config } from '../config.ts';
 import { writeRecoverySheet } from './recovery-sheet.ts';
@@ -32,9 +32,15 @@ export async function openBackupIdentity(
   const records = new RecoveryKeyRecords({ settings: store.settings, clock });
   const signer = openSigningKey(config.state_dir, random);
   const signers = await records.trust(signer.publicKey);
+  const encryption = await chosenEncryption(config, store);
+  if (!encryption) {
+    throw new Failure('refused', 'There is no recovery key yet that a backup could be encrypted to.', {
+      hint: 'Start the server once (`authserver serve`), or make the key now: `authserver backup key replace`.',
+    });
+  }
   return {
     deploymentId: id,
-    encryption: await encryptionOf(config, await records.state()),
+    encryption,
     signer,
     trust: [...new Set([...signers, ...config.backup.trusted_signers])],
   };
@@ -49,15 +55,17 @@ export async function backupTrust(
   return [...new Set([...signers, ...config.backup.trusted_signers])];
 }
 
-async function encryptionOf({ backup }: Config, { recipient }: RecoveryKeyState): Promise<Encryption> {
+/** How backups are encrypted; undefined while there is nobody whom one could be for. Failures: `configuration`. */
+export async function chosenEncryption(
+  { backup }: Config,
+  { settings }: Pick<Store, 'settings'>,
+): Promise<Encryption | undefined> {
   if (backup.plaintext) return { kind: 'none' };
   const passphrase = backup.passphrase ?? (await passphraseIn(backup.passphrase_file));
   if (passphrase !== undefined) return { kind: 'passphrase', passphrase };
+  const { recipient } = await new RecoveryKeyRecords({ settings, clock: systemClock }).state();
   const recipients = [...new Set([...(recipient === undefined ? [] : [recipient]), ...backup.recipients])];
-  if (recipients.length > 0) return { kind: 'age', recipients };
-  throw new Failure('refused', 'There is no recovery key yet that a backup could be encrypted to.', {
-    hint: 'Start the server once (`authserver serve`), or make the key now: `authserver backup key replace`.',
-  });
+  return recipients.length > 0 ? { kind: 'age', recipients } : undefined;
 }
 
 /** The passphrase in a file, without its last line break. Failures: `configuration`. */

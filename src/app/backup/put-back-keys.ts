@@ -68,6 +68,6 @@ export async function putBackKeys(
 }
 
 /** What is out of use does not come back. */
-function isOfUse({ state, key_store }: SigningKeyRecord): boolean {
+export function isOfUse({ state, key_store }: Pick<SigningKeyRecord, 'state' | 'key_store'>): boolean {
   return key_store === 'keyfile' && (state === 'active' || state === 'pending' || state === 'retiring');
 }

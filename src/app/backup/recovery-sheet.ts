@@ -2,6 +2,7 @@
  * The recovery sheet: what an operator keeps outside of the server. It is an age identity file (plain `age --identity`
  * takes it as it is) whose comments say whose backups it opens and whose signature on them counts.
  */
+import { readFile } from 'node:fs/promises';
 import { recipientOf } from '../../archive/age-keys.ts';
 import type { Trust } from '../../archive/signature.ts';
 import { Failure } from '../../kernel/errors.ts';
@@ -11,6 +12,18 @@ export interface RecoverySheet {
   readonly identities: readonly string[];
   readonly signers: Trust;
   readonly deploymentId: string | undefined;
+}
+
+/** The recovery sheet in a file. Failures: `invalid_input`; what stands in the file is not repeated. */
+export async function readSheetIn(file: string): Promise<RecoverySheet> {
+  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
+    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause);
+    throw new Failure('invalid_input', `Cannot read the recovery sheet ${file} (${code}).`, {
+      hint: 'See whether the file is there and this user may read it.',
+      cause,
+    });
+  });
+  return readRecoverySheet(text);
 }
 
 const LONGEST = 64 * 1024;
@@ -56,12 +69,12 @@ function identityIn(line: string, number: number): string {
 
 function wrong(why: string, cause?: unknown): Failure {
   return new Failure('invalid_input', `That is no recovery sheet: ${why}.`, {
-    hint: 'It has a line AGE-SECRET-KEY-1..., and above it lines such as "# signer: ..."; `authserver backup key show` prints all but the secret.',
+    hint: 'It has a line AGE-SECRET-KEY-1..., and above it lines such as "# signer: ..."; `authserver backup key show --sheet` prints all but the secret.',
     cause,
   });
 }
 
-/** The text of a sheet. Without `identity` it is the public part, to compare a kept sheet with. */
+/** The text of a sheet. Without `identity` it is the public part, to be put below the sheet that is kept. */
 export function writeRecoverySheet({
   deploymentId,
   signers,
@@ -71,17 +84,19 @@ export function writeRecoverySheet({
 }: {
   readonly deploymentId: string;
   readonly signers: Trust;
-  readonly recipient: string;
+  readonly recipient?: string;
   readonly identity?: string;
   /** ms */
   readonly madeAt: number;
 }): string {
   return [
-    '# Recovery sheet of an authserver. Keep it away from the server, in two places: without it no backup can be opened.',
+    identity === undefined
+      ? '# Public part of the recovery sheet of an authserver: whose signatures on backups count.'
+      : '# Recovery sheet of an authserver. Keep it away from the server, in two places: without it no backup can be opened.',
     `# deployment: ${deploymentId}`,
     ...signers.map((signer) => `# signer: ${signer}`),
     `# made: ${new Date(madeAt).toISOString()}`,
-    `# public key: ${recipient}`,
+    ...(recipient === undefined ? [] : [`# public key: ${recipient}`]),
     ...(identity === undefined ? [] : [identity]),
     '',
   ].join('\n');

@@ -7,7 +7,8 @@ import type { Log } from '../../kernel/log.ts';
 import type { Random } from '../../kernel/random.ts';
 import type { BackupCaller, Prover } from '../../ops/backup/desk.ts';
 import { RECEIPTS_FILE, readReceipts } from '../../ops/backup/receipts.ts';
-import { RememberedBackups } from '../../ops/backup/remembered.ts';
+import { RememberedBackups, type VerifiedBackup } from '../../ops/backup/remembered.ts';
+import { learnVerified } from '../../ops/verify/learn.ts';
 import { VerifyLedger } from '../../ops/verify/ledger.ts';
 import { type Verification, type VerifyDesk, verifyBackups } from '../../ops/verify/verify.ts';
 import type { VerifyReport, VerifyRequest } from '../../ops/verify/verify-report.ts';
@@ -34,7 +35,15 @@ export interface VerificationParts {
 }
 
 export function makeVerification(parts: VerificationParts): Verification {
+  const remembered = new RememberedBackups(parts.store.settings);
   return {
+    async learn(ids, signal, caller) {
+      const { config, store, clock, audit } = parts;
+      const { id: deploymentId } = await store.deployment.get({});
+      const [places, trust] = [await openPlaces(config, clock), await backupTrust(config, store)];
+      const remember = (backup: VerifiedBackup) => remembered.keepVerified(backup);
+      return learnVerified({ places, trust, deploymentId, audit, remember }, ids, signal, caller);
+    },
     async run(request, watch, caller) {
       const { config, store } = parts;
       const { id: deploymentId } = await store.deployment.get({});
@@ -42,7 +51,7 @@ export function makeVerification(parts: VerificationParts): Verification {
         deploymentId,
         trust: await backupTrust(config, store),
         identities: { passphrases: await ownPassphrases(config) },
-        remember: (backup) => new RememberedBackups(store.settings).keepVerified(backup),
+        remember: (backup) => remembered.keepVerified(backup),
       });
       const report = await verifyBackups(desk, request, watch);
       await record(parts, report, caller);

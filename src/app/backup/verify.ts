@@ -1,6 +1,6 @@
 /**
  * `backup verify` as the command line has it: in the server that runs here, or beside it. A recovery key never goes to a
- * server: whoever has one verifies in their own process, which writes to no database but a scratch one.
+ * server: whoever has one verifies in their own process, and tells the deployment afterwards which proofs to look at.
  */
 import type { Trust } from '../../archive/signature.ts';
 import { systemClock } from '../../kernel/clock.ts';
@@ -8,7 +8,12 @@ import { asFailure, Failure } from '../../kernel/errors.ts';
 import { systemRandom } from '../../kernel/random.ts';
 import type { Watch } from '../../kernel/watch.ts';
 import { verifyBackups } from '../../ops/verify/verify.ts';
-import type { VerifyProgress, VerifyReport, VerifyRequest } from '../../ops/verify/verify-report.ts';
+import type {
+  LearnReport,
+  VerifyProgress,
+  VerifyReport,
+  VerifyRequest,
+} from '../../ops/verify/verify-report.ts';
 import type { Config } from '../config.ts';
 import { storageChoice } from '../database.ts';
 import { perform } from '../day-two.ts';
@@ -39,9 +44,26 @@ export function verifyNow(
   );
 }
 
+/** Has the deployment, or the server that runs here, read the proofs that lie beside these backups now. */
+async function tell(config: Config, ids: readonly string[], signal: AbortSignal): Promise<void> {
+  await perform<never, LearnReport>(
+    config,
+    {
+      path: '/admin/backups/verified',
+      body: { ids },
+      here: (workshop, { signal: stop }) =>
+        makeVerification({ ...workshop, random: systemRandom }).learn(ids, stop, {
+          actor: 'admin:operator',
+          ip: null,
+        }),
+    },
+    { progress: () => undefined, signal },
+  );
+}
+
 /**
- * Verifies in this process, with the keys that somebody has brought along: no server hears of them.
- * Failures: those of `verifyBackups` and of `keysAtHand`; `refused` when the recovery sheet is another deployment's.
+ * Verifies in this process, with the keys that somebody has brought along: no server hears of them. Where the database can
+ * be reached, it remembers what came of it. Failures: those of `verifyBackups` and of `keysAtHand`; `refused` when the recovery sheet is another deployment's.
  */
 export async function verifyWithKeys(
   config: Config,
@@ -51,18 +73,32 @@ export async function verifyWithKeys(
 ): Promise<VerifyReport> {
   const log = makeLog(config.observability.logging);
   const keys = await keysAtHand(config, brought);
-  const { deploymentId, signers } = await factsOf(config, keys, watch.signal);
+  const { deploymentId, signers, hasDatabase } = await factsOf(config, keys, watch.signal);
   const desk = await makeDesk({ config, clock: systemClock, random: systemRandom, log }, request, {
     deploymentId,
     trust: [...new Set([...signers, ...keys.trust])],
     identities: keys,
-    // The database belongs to the server; the proof lies beside the backup.
+    // The database belongs to the server, which is told of the proofs when they lie beside the backups.
     remember: async () => undefined,
   });
-  return verifyBackups(desk, request, watch);
+  const report = await verifyBackups(desk, request, watch);
+  const ids = [...new Set(report.backups.filter(({ marked }) => marked).map(({ id }) => id))];
+  if (ids.length === 0 || !hasDatabase) return report;
+  try {
+    await tell(config, ids, watch.signal);
+    return report;
+  } catch (error) {
+    const note = `The proof lies beside it, but the database was not told: ${asFailure(error).message}`;
+    const backups = report.backups.map((each) =>
+      each.marked ? { ...each, notes: [...each.notes, note] } : each,
+    );
+    return { ...report, backups };
+  }
 }
 
 interface Facts {
+  /** Whether they are those of the database. */
+  readonly hasDatabase: boolean;
   readonly deploymentId: string | undefined;
   readonly signers: Trust;
 }
@@ -77,7 +113,7 @@ async function factsOf(
     if (asFailure(error).code === 'interrupted' || trust.length === 0) throw error;
     return undefined;
   });
-  if (!found) return { deploymentId: named, signers: [] };
+  if (!found) return { deploymentId: named, signers: [], hasDatabase: false };
   if (named === undefined || named === found.deploymentId) return found;
   throw new Failure(
     'refused',
@@ -99,5 +135,5 @@ async function readFacts(config: Config, signal: AbortSignal): Promise<Facts> {
       if (name === 'backup.signers') signers.push(...(JSON.parse(value) as string[]));
     }
   }
-  return { deploymentId: snapshot.head.deployment.id, signers };
+  return { deploymentId: snapshot.head.deployment.id, signers, hasDatabase: true };
 }

@@ -43,6 +43,8 @@ describe('a backup target', () => {
     ['a=s3://b?region=a&region=b', /has region twice/],
     ['a=s3://b?keep=daily:0', /would keep nothing/],
     ['a=/x?keep=dayly:3', /has a keep that is not/],
+    ['a=/x?kep=daily:3', /behind its "\?"/],
+    ['a=s3://b/%E0%A4%A', /a prefix with a "%"/],
     ['a=s3://b?part_size=1MiB', /has a part_size/],
     ['a=s3://b?endpoint=ftp://x', /has an endpoint/],
   ])('%s is refused', (text, problem) => {

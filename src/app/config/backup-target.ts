@@ -78,6 +78,8 @@ function folderTarget(name: string, place: string): FolderTarget {
   const folder = at < 0 ? place : place.slice(0, at);
   const keep = at < 0 ? undefined : readKeep(place.slice(at + '?keep='.length));
   if (folder === '' || folder.startsWith('~')) throw new Misread('names no folder');
+  if (/\?[a-z_]+=/.test(folder))
+    throw new Misread('has something behind its "?" that is not keep=daily:7,weekly:4');
   return { kind: 'folder', name, folder: path.resolve(folder), keep };
 }
 
@@ -90,7 +92,7 @@ function bucketTarget(name: string, place: string): BucketTarget {
     );
   }
   const options = new Options(url.searchParams);
-  const prefix = decodeURIComponent(url.pathname).replace(/^\/+|\/+$/g, '');
+  const prefix = readPath(url.pathname).replace(/^\/+|\/+$/g, '');
   const endpoint = options.take('endpoint');
   if (endpoint !== undefined && !(URL.canParse(endpoint) && /^https?:$/.test(new URL(endpoint).protocol))) {
     throw new Misread('has an endpoint that is no http:// or https:// address');
@@ -116,6 +118,14 @@ function bucketTarget(name: string, place: string): BucketTarget {
   };
   options.end();
   return target;
+}
+
+function readPath(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new Misread('has a prefix with a "%" that is followed by no two digits of UTF-8');
+  }
 }
 
 /** Parameters, each at most once and none unknown: a lock that is misspelt must not be a bucket without one. */

@@ -72,7 +72,7 @@ export const tree = section('', {
     }),
     auto_migrate: optional(
       truth({
-        text: 'Whether `serve` may bring the schema up to date at start. Without it, `serve` says which steps are pending. On SQLite it makes a proven copy of the database before; on PostgreSQL `true` also says that backups are made elsewhere.',
+        text: 'Whether `serve` may bring the schema up to date at start. Without it, `serve` says which steps are pending. Of a database that holds data it makes a proven backup before.',
         default: undefined,
         defaultText: '`true` on SQLite; on PostgreSQL only where there is no data yet',
       }),

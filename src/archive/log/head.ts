@@ -4,6 +4,7 @@ import { Failure } from '../../kernel/errors.ts';
 import { readRecord } from '../manifest.ts';
 import { checkTrust, readSigned, type Signer, signLine } from '../signature.ts';
 import type { Shelf } from '../targets/shelf.ts';
+import { readSmall, writeSmall } from '../targets/small-file.ts';
 import { headName } from './names.ts';
 import { chainMembers, damagedSegment, type SegmentReading } from './segment.ts';
 
@@ -31,7 +32,7 @@ export async function writeHead(
   signer: Signer,
 ): Promise<void> {
   const signed = await signLine(signer, { type: 'authserver.log-head', format: 1, ...head });
-  await shelf.write(headName(head.chain), one(signed));
+  await writeSmall(shelf, headName(head.chain), signed);
 }
 
 /** Failures: `not_found`; `refused` when it is not as it was written, or not of that deployment. */
@@ -41,7 +42,7 @@ export async function readHead(
   { deploymentId, trust, signal }: SegmentReading,
 ): Promise<ChainHead> {
   const name = headName(chain);
-  const signed = readSigned(await bytesOf(shelf, name, signal));
+  const signed = readSigned(await readSmall(shelf, name, LONGEST, signal));
   if (!signed) throw damagedSegment(name, 'its signature does not hold');
   checkTrust(signed.signedBy, trust);
   const head = readRecord(chainHead, signed.line, name);
@@ -49,19 +50,4 @@ export async function readHead(
     throw new Failure('refused', `The log head ${name} belongs to another deployment or chain.`);
   }
   return head;
-}
-
-async function bytesOf(shelf: Shelf, name: string, signal: AbortSignal | undefined): Promise<Buffer> {
-  const pieces: Uint8Array[] = [];
-  let length = 0;
-  for await (const piece of shelf.read(name, signal)) {
-    length += piece.length;
-    if (length > LONGEST) break;
-    pieces.push(piece);
-  }
-  return Buffer.concat(pieces);
-}
-
-async function* one(bytes: Uint8Array): AsyncGenerator<Uint8Array, void> {
-  yield bytes;
 }

@@ -77,6 +77,15 @@ export function reachOf(segments: readonly SegmentName[], from: number): number 
   return reach;
 }
 
+/** Those that a merged one among them holds too. */
+export function withinMerged<Named extends SegmentName>(segments: readonly Named[]): readonly Named[] {
+  const merged = segments.filter(({ isMerged }) => isMerged);
+  return segments.filter(
+    ({ isMerged, first, last }) =>
+      !isMerged && first > 0 && merged.some((one) => one.first <= first && last <= one.last),
+  );
+}
+
 function byFirst(a: SegmentName, b: SegmentName): number {
   return a.first - b.first || b.last - a.last;
 }

@@ -1,5 +1,4 @@
-import * as nodeDisk from 'node:fs/promises';
-import { mkdtemp, readdir, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -7,7 +6,7 @@ import { systemRandom } from '../../kernel/random.ts';
 import { collect, gather } from '../archive.test-kit.ts';
 import { readHolding } from '../catalog.ts';
 import { checkArchive } from '../reader.ts';
-import { type Disk, Folder } from './folder.ts';
+import { Folder } from './folder.ts';
 import { idOf, listed, publish, signer } from './publish.test-kit.ts';
 import { copyBackup, makeTarget, type Target } from './target.ts';
 
@@ -20,8 +19,8 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true }));
 
-function open(disk?: Disk, at = folder): Target {
-  return makeTarget('local', new Folder({ folder: at, random: systemRandom, ...(disk && { disk }) }));
+function open(at = folder): Target {
+  return makeTarget('local', new Folder({ folder: at, random: systemRandom }));
 }
 
 /** What a whole backup is: listed, without a fault, and readable to its end. */
@@ -51,7 +50,7 @@ describe('keeping backups', () => {
   });
 
   test('an empty target, and a folder that is not there yet', async () => {
-    const target = open(undefined, join(folder, 'a', 'b'));
+    const target = open(join(folder, 'a', 'b'));
     expect(await listed(target)).toEqual([]);
     expect(await target.sweep(Date.now())).toEqual([]);
     await publish(target, 1);
@@ -87,7 +86,7 @@ describe('keeping backups', () => {
   });
 
   test('a copy on another target has the same bytes, or is not made', async () => {
-    const [from, to] = [open(), open(undefined, join(folder, 'second'))];
+    const [from, to] = [open(), open(join(folder, 'second'))];
     await publish(from, 1);
     await copyBackup(from, to, idOf(1));
     expect(await wholeOnes(to)).toEqual([idOf(1)]);
@@ -144,50 +143,10 @@ describe('keeping backups', () => {
 
   test('a folder that cannot be used is named', async () => {
     await writeFile(join(folder, 'file'), '');
-    const target = open(undefined, join(folder, 'file'));
+    const target = open(join(folder, 'file'));
     await expect(publish(target, 1)).rejects.toMatchObject({
       code: expect.stringMatching(/configuration|unavailable/),
     });
-  });
-});
-
-describe('a kill or a power cut at any step of a put', () => {
-  test.for(['data', 'names'] as const)(
-    'leaves nothing that is listed and not whole (%s not on the disk are lost)',
-    async (lost) => {
-      await publish(open(), 1);
-      const all = new CutDisk(Number.POSITIVE_INFINITY);
-      await publish(open(all.disk), 2);
-      await all.cut(lost);
-      expect(await wholeOnes(open())).toEqual([idOf(1), idOf(2)]);
-      expect(all.steps).toBeGreaterThan(15);
-      await open().remove(idOf(2));
-      let unlisted = 0;
-      for (let step = 0; step < all.steps; step++) {
-        const power = new CutDisk(step);
-        await publish(open(power.disk), 3 + step).catch((error: unknown) =>
-          expect(error).toBeInstanceOf(PowerCut),
-        );
-        await power.cut(lost);
-        if ((await wholeOnes(open())).length === 1) unlisted += 1;
-        await open().remove(idOf(3 + step));
-      }
-      // The last steps of a put come after its record is there.
-      expect(unlisted).toBeGreaterThan(all.steps - 6);
-      const left = (await readdir(folder)).length;
-      expect(left).toBeGreaterThan(2);
-      expect(await open().sweep(Date.now())).toEqual([]);
-      expect((await open().sweep(Date.now() + 2 * DAY)).length).toBe(left - 2);
-      expect(await wholeOnes(open())).toEqual([idOf(1)]);
-    },
-  );
-
-  test('is noticed by this test when a file is renamed before it is on the disk', async () => {
-    const forgetful = new CutDisk(Number.POSITIVE_INFINITY, { syncs: false });
-    await publish(open(forgetful.disk), 1);
-    await forgetful.cut('data');
-    const [holding] = await gather(open().list());
-    expect(readHolding(holding!, trust).faults).not.toEqual([]);
   });
 });
 
@@ -203,68 +162,3 @@ test('what is abandoned is swept after a day, and what is in use is not', async 
   expect(await target.sweep(now + 2 * DAY)).toEqual([`.${idOf(1)}.tar.zst.age.partial-0123456789ab`]);
   expect(await listed(target)).toEqual([idOf(3)]);
 });
-
-class PowerCut extends Error {}
-
-/** A disk that stops at one step. What was not flushed by then is gone: the data of files, or the names that they got. */
-class CutDisk {
-  steps = 0;
-  readonly #fatal: number;
-  readonly #syncs: boolean;
-  readonly #unflushed = new Set<string>();
-  #renamed: (readonly [string, string])[] = [];
-
-  constructor(fatal: number, { syncs = true } = {}) {
-    this.#fatal = fatal;
-    this.#syncs = syncs;
-  }
-
-  readonly disk: Disk = {
-    ...nodeDisk,
-    open: ((path: string, flags: string, mode?: number) =>
-      this.#step(async () => this.#watch(path, await nodeDisk.open(path, flags, mode)))) as Disk['open'],
-    mkdir: ((path: string, options: { recursive: true }) =>
-      this.#step(() => nodeDisk.mkdir(path, options))) as Disk['mkdir'],
-    unlink: (path) => this.#step(() => nodeDisk.unlink(path)),
-    rename: (from, to) =>
-      this.#step(async () => {
-        await nodeDisk.rename(from, to);
-        this.#renamed.push([String(from), String(to)]);
-        if (this.#unflushed.delete(String(from))) this.#unflushed.add(String(to));
-      }),
-  };
-
-  /** What the disk is like when the machine comes back. */
-  async cut(lost: 'data' | 'names'): Promise<void> {
-    if (lost === 'data') for (const path of this.#unflushed) await truncate(path, 1).catch(() => undefined);
-    else for (const [from, to] of this.#renamed.toReversed()) await nodeDisk.rename(to, from);
-  }
-
-  #watch(path: string, handle: nodeDisk.FileHandle): nodeDisk.FileHandle {
-    const watched: Partial<nodeDisk.FileHandle> = {
-      writeFile: (data) =>
-        this.#step(() => {
-          this.#unflushed.add(path);
-          return handle.writeFile(data);
-        }),
-      sync: () =>
-        this.#step(async () => {
-          if (!this.#syncs) return;
-          this.#unflushed.delete(path);
-          this.#renamed = this.#renamed.filter(([from]) => !from.startsWith(`${path}/`));
-        }),
-      // A dead process closes its files all the same.
-      close: async () => {
-        await handle.close();
-        await this.#step(async () => undefined);
-      },
-    };
-    return watched as nodeDisk.FileHandle;
-  }
-
-  async #step<T>(work: () => Promise<T>): Promise<T> {
-    if (this.steps >= this.#fatal) throw new PowerCut();
-    this.steps += 1;
-    return work();
-  }
-}

@@ -9,13 +9,14 @@ import { Writable } from 'node:stream';
 
 /**
  * What becomes of a request. `cut`: the answer breaks off in the middle; `slow`: it comes bit by bit; `hang`: it never comes;
- * `page`: of a list, only the first three.
+ * `lost`: what was asked for is done, and nobody hears of it; `page`: of a list, only the first three.
  */
 export type Fate =
   | 'hang'
   | 'pass'
   | 'fail'
   | 'drop'
+  | 'lost'
   | 'cut'
   | 'slow'
   | 'page'
@@ -102,7 +103,8 @@ function serve(fate: Fate, incoming: IncomingMessage, answer: ServerResponse, po
   const forward = request({ host: '127.0.0.1', port, method, path: url, headers }, (found) => {
     const { 'content-length': _length, ...others } = found.headers;
     answer.writeHead(found.statusCode ?? 500, fate === 'page' ? others : { ...found.headers });
-    if (fate === 'pass') found.pipe(answer);
+    if (fate === 'lost') found.resume().on('end', () => answer.destroy());
+    else if (fate === 'pass') found.pipe(answer);
     else if (fate === 'page') shorten(found, answer);
     else found.pipe(fate === 'cut' ? cutting(answer) : slowing(answer));
   });

@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { collect, MADE_AT } from '../archive.test-kit.ts';
+import { collect, inPieces, MADE_AT } from '../archive.test-kit.ts';
 import { readHolding } from '../catalog.ts';
 import { checkArchive } from '../reader.ts';
 import { idOf, listed, publish, signer } from './publish.test-kit.ts';
 import { BUCKET, CREDENTIALS, type Fate, type Seen, startBucket, type TestBucket } from './s3.test-kit.ts';
 import { type BucketOptions, openBucket } from './s3.ts';
+import type { Shelf } from './shelf.ts';
 import { makeTarget, type Target } from './target.ts';
 
 const DAY = 24 * 60 * 60 * 1000;
@@ -30,8 +31,12 @@ beforeEach(() => {
 
 /** Every test has a prefix of its own. */
 async function open(options: Partial<BucketOptions> = {}): Promise<Target> {
+  return makeTarget('remote', await openShelf(options));
+}
+
+function openShelf(options: Partial<BucketOptions> = {}): Promise<Shelf> {
   const { endpoint } = bucket;
-  const shelf = await openBucket(
+  return openBucket(
     {
       bucket: BUCKET,
       prefix: `run${run}/`,
@@ -44,7 +49,6 @@ async function open(options: Partial<BucketOptions> = {}): Promise<Target> {
     },
     clock,
   );
-  return makeTarget('remote', shelf);
 }
 
 async function wholeOnes(target: Target): Promise<string[]> {
@@ -122,6 +126,17 @@ describe('keeping backups in a bucket', () => {
     expect(await wholeOnes(target)).toEqual([1, 2, 3, 4, 5].map(idOf));
     const lists = bucket.seen.filter(({ query }) => query.has('list-type'));
     expect(lists.length).toBe(4);
+  });
+
+  test('a list of backups does not go through the recovery log', async () => {
+    const target = await open();
+    await publish(target, 1);
+    const shelf = await openShelf();
+    for (let n = 1; n <= 7; n++) await shelf.write(`log.${n}`, inPieces(Buffer.from('x')));
+    bucket.seen.length = 0;
+    bucket.fate = ({ query }) => (query.has('list-type') ? 'page' : 'pass');
+    expect(await wholeOnes(target)).toEqual([idOf(1)]);
+    expect(bucket.seen.filter(({ query }) => query.has('list-type'))).toHaveLength(1);
   });
 
   test('whether locks hold is found out by trying', async () => {

@@ -69,6 +69,8 @@ const RECORD = 'manifest.ndjson';
 const FILE = /^(?<id>[^.]+)\.(?<kind>tar\.zst(?:\.age)?|manifest\.ndjson|verified\.ndjson|pinned\.ndjson)$/;
 /** Comes after the names of all files of the id before it, and before those of any later id. */
 const AFTER_ALL = '/';
+/** Comes after the names of all backups, which begin with digits, and before those of the recovery log, which are many. */
+const AFTER_BACKUPS = ':';
 const DAY = 24 * 60 * 60 * 1000;
 const LONGEST_RECORD = 1024 * 1024;
 /** So many backups are looked at together: on a bucket each look takes its time. */
@@ -102,7 +104,7 @@ class ShelfTarget implements Target {
       await this.#shelf.write(`${id}.${RECORD}`, once(signed), { signal, locks: true });
     } catch (error) {
       // Where the server may not delete, it is swept by whoever may.
-      await this.#shelf.remove(name).catch(() => undefined);
+      await this.#withdraw(id, name).catch(() => undefined);
       throw error;
     }
     return file;
@@ -172,6 +174,12 @@ class ShelfTarget implements Target {
 
   proveLock(): Promise<LockProof> {
     return this.#shelf.proveLock();
+  }
+
+  /** The record may be there all the same, when only the answer was lost: what it speaks of goes after it. */
+  async #withdraw(id: string, archive: string): Promise<void> {
+    await this.#shelf.remove(`${id}.${RECORD}`);
+    await this.#shelf.remove(archive);
   }
 
   /** The files of each backup, or of what was to become one, together. */
@@ -271,6 +279,7 @@ class Tally {
 async function* grouped(files: AsyncIterable<ShelfFile>): AsyncGenerator<ShelfFile[], void> {
   let group: ShelfFile[] = [];
   for await (const file of files) {
+    if (file.name >= AFTER_BACKUPS) break;
     if (!isBackupId(idOf(file))) continue;
     if (group.length > 0 && idOf(group[0]) !== idOf(file)) {
       yield group;

@@ -55,13 +55,21 @@ export async function findSequence(
   );
 }
 
+export interface FoundBackup {
+  /** At least one. */
+  readonly copies: readonly { readonly place: BackupPlace; readonly entry: CatalogEntry }[];
+  /** Targets that may have it and did not answer, each with its reason. */
+  readonly silent: readonly string[];
+}
+
 /** Every copy of one backup. Failures: `not_found`, `unavailable` when no target has it and one did not answer. */
 export async function findBackup(
   places: readonly BackupPlace[],
   trust: Trust,
   id: string,
-): Promise<readonly { readonly place: BackupPlace; readonly entry: CatalogEntry }[]> {
+): Promise<FoundBackup> {
   const problems: Failure[] = [];
+  const silent: string[] = [];
   const found: { place: BackupPlace; entry: CatalogEntry }[] = [];
   for (const place of places) {
     try {
@@ -69,10 +77,12 @@ export async function findBackup(
     } catch (error) {
       const failure = asFailure(error);
       if (failure.code === 'invalid_input' || failure.code === 'internal') throw error;
-      if (failure.code !== 'not_found') problems.push(failure);
+      if (failure.code === 'not_found') continue;
+      problems.push(failure);
+      silent.push(`${place.target.name}: ${failure.message}`);
     }
   }
-  if (found.length > 0) return found;
+  if (found.length > 0) return { copies: found, silent };
   if (problems[0]) throw problems[0];
   throw new Failure('not_found', `There is no backup ${id}.`, {
     hint: '`authserver backup list` shows what there is.',

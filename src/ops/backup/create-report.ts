@@ -70,6 +70,11 @@ export function heldReport(now: number, by: LeaseRecord | undefined): CreateRepo
   };
 }
 
+/** One good copy is a backup, even when another target is away. */
+export function isProven({ proof, targets }: Pick<CreateReport, 'proof' | 'targets'>): boolean {
+  return proof?.passed === true && targets.some(({ outcome }) => outcome === 'verified');
+}
+
 /** The failure that a report stands for; undefined when all is well. */
 export function createFailure({
   outcome,

@@ -12,7 +12,13 @@ import type { Watch } from '../../kernel/watch.ts';
 import { underLease } from '../lease.ts';
 import type { Proof } from '../verify/proof.ts';
 import { findSequence } from './catalog.ts';
-import { type CreateProgress, type CreateReport, heldReport, type TargetOutcome } from './create-report.ts';
+import {
+  type CreateProgress,
+  type CreateReport,
+  heldReport,
+  isProven,
+  type TargetOutcome,
+} from './create-report.ts';
 import type { BackupCaller, BackupDesk, SigningIdentity } from './desk.ts';
 import { KeyMissing, keysOf } from './one-unit.ts';
 import { type Published, publish, type ReadBack, readBack } from './publish.ts';
@@ -47,9 +53,19 @@ export async function createBackup(
 ): Promise<CreateReport> {
   const { clock, ids, runner, store } = desk;
   const leased = await underLease({ leases: store.leases, clock, ids, runner }, BACKUP_LEASE, (lost) =>
-    new Creation(desk, request, { ...watch, signal: AbortSignal.any([watch.signal, lost]) }, caller).run(),
+    createAlone(desk, request, { ...watch, signal: AbortSignal.any([watch.signal, lost]) }, caller),
   );
   return leased.outcome === 'held' ? heldReport(clock.now(), leased.by) : leased.value;
+}
+
+/** The same of whoever knows already that nobody else puts archives together in this spool. Failures: as `createBackup`. */
+export function createAlone(
+  desk: BackupDesk,
+  request: CreateRequest,
+  watch: Watch<CreateProgress>,
+  caller: BackupCaller,
+): Promise<CreateReport> {
+  return new Creation(desk, request, watch, caller).run();
 }
 
 /** An archive in the spool, and what it takes to open it. */
@@ -160,13 +176,12 @@ class Creation {
     { deploymentId, signingKey }: SigningIdentity,
   ): Promise<Written> {
     const desk = this.#desk;
-    const { tags } = this.#request;
     this.#stepSince = desk.clock.now();
     const read = [await desk.readKeys()];
     let reading: Promise<void> | undefined;
     const file = this.#spool.fileOf(id);
     return desk.pack(
-      { id, sequence, deploymentId, madeAt, tags, encryption, file },
+      { id, sequence, deploymentId, madeAt, tags: this.#request.tags, encryption, file },
       {
         begun() {
           reading = desk.readKeys().then((keys) => void read.push(keys));
@@ -250,10 +265,9 @@ class Creation {
     const copy = copies.find(({ back }) => back === 'same');
     if (!copy?.file) return null;
     let steps = 0;
-    const { size, sha256 } = copy.file;
     const archive = copy.place.target.open(await copy.place.target.find(id), this.#signal);
     return this.#desk.prove(
-      { archive, file: { size, sha256 }, id, deploymentId, identities, trust, unpackedSize: written.bytes },
+      { archive, file: copy.file, id, deploymentId, identities, trust, unpackedSize: written.bytes },
       {
         signal: this.#signal,
         progress: (step) => {
@@ -322,9 +336,7 @@ class Creation {
     const { id, outcome, made_at, rows, size, proof, duration, targets } = report;
     this.#measure(outcome, duration);
     await this.#remembered.keepRun({ at: this.#started, outcome });
-    // One good copy is a backup, even when another target is away.
-    const isProven = proof?.passed === true && targets.some((each) => each.outcome === 'verified');
-    if (isProven && id !== null) {
+    if (proof && id !== null && isProven(report)) {
       const at = this.#desk.clock.now();
       await this.#remembered.keepVerified({ id, at, made_at, rto_ms: proof.rto_ms, rows, size });
       await this.#audit('backup.verified', { id, rto_ms: proof.rto_ms });

@@ -26,7 +26,7 @@ export async function pinBackup(
   caller: BackupCaller,
 ): Promise<PinReport> {
   const { signer, trust } = await desk.identity();
-  const copies = await findBackup(await desk.places(), trust, id);
+  const { copies, silent } = await findBackup(await desk.places(), trust, id);
   if (!copies.some(({ entry }) => entry.record)) {
     throw new Failure(
       'refused',
@@ -37,13 +37,15 @@ export async function pinBackup(
     );
   }
   const signed = await signPin({ id, pinned, at: desk.clock.now(), reason }, signer);
-  const failed: string[] = [];
+  const targets: string[] = [];
+  const failed = [...silent];
   for (const { place } of copies) {
-    await place.target
-      .mark(id, 'pinned', signed)
-      .catch((error: unknown) => failed.push(`${place.target.name}: ${asFailure(error).message}`));
+    const { name } = place.target;
+    await place.target.mark(id, 'pinned', signed).then(
+      () => targets.push(name),
+      (error: unknown) => failed.push(`${name}: ${asFailure(error).message}`),
+    );
   }
-  const targets = copies.map(({ place }) => place.target.name);
   const detail = { id, targets, ...(reason !== '' && { reason }) };
   await desk.audit.record({ action: pinned ? 'backup.pinned' : 'backup.unpinned', ...caller, detail });
   if (failed.length === 0) return { id, pinned, reason, targets };

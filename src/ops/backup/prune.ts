@@ -2,7 +2,7 @@
  * The removal of what no rule keeps, target by target. It needs targets and trust, and no database: it also runs elsewhere,
  * with credentials that the server does not have.
  */
-import { type CatalogEntry, retentionItem } from '../../archive/catalog.ts';
+import { type CatalogEntry, readHolding, retentionItem } from '../../archive/catalog.ts';
 import {
   checkStops,
   planRetention,
@@ -40,6 +40,8 @@ export interface PruneParts {
   writeReceipt(removal: Removal): Promise<void>;
   /** It did not go after all. */
   withdrawReceipt(removal: Removal, reason: string): Promise<void>;
+  /** It is gone. */
+  noteRemoved?(removal: Removal): Promise<void>;
   expireLog?(place: BackupPlace, oldest: CatalogEntry | undefined): Promise<number>;
 }
 
@@ -85,11 +87,11 @@ export async function pruneBackups(
     clock,
     lastKept: (target) => remembered.kept(target),
     keepKept: (target, count) => remembered.keepKept(target, count, clock.now()),
-    async writeReceipt(removal) {
-      await desk.receipts.write(removal);
-      await desk.audit.record({ action: 'backup.removed', ...caller, detail: { ...removal } });
-    },
+    writeReceipt: (removal) => desk.receipts.write(removal),
     withdrawReceipt: (removal, reason) => desk.receipts.withdraw(removal, reason),
+    // Nothing is taken back from the audit trail, so that only what came about goes there.
+    noteRemoved: (removal) =>
+      desk.audit.record({ action: 'backup.removed', ...caller, detail: { ...removal } }),
     ...(desk.expireLog && { expireLog: desk.expireLog }),
   };
   if (request.dry_run) return prune(parts, request, signal);
@@ -171,6 +173,7 @@ async function removeAll(
 ): Promise<PrunedTarget> {
   const removed: string[] = [];
   const swept: string[] = [];
+  const pinned = new Set<string>();
   let pieces = 0;
   // The oldest first: whatever stops it, the newest are there.
   const going = plan.decisions.filter(({ keeps }) => !keeps).reverse();
@@ -179,24 +182,49 @@ async function removeAll(
       if (signal.aborted) throw new Failure('interrupted', 'The removal of backups was stopped.');
       const entry = entries.find(({ id }) => id === decision.id);
       if (!entry) continue;
-      await removeOne(parts, place, entry, decision);
-      removed.push(decision.id);
+      if (await isPinned(parts, place, entry)) pinned.add(decision.id);
+      else {
+        await removeOne(parts, place, entry, decision);
+        removed.push(decision.id);
+      }
     }
     swept.push(...(await place.target.sweep(parts.clock.now())));
     const gone = new Set(removed);
-    pieces =
-      (await parts.expireLog?.(
-        place,
-        entries.find(({ id, record }) => record?.deployment_id === parts.deploymentId && !gone.has(id)),
-      )) ?? 0;
+    const staying = entries.filter(
+      ({ id, record }) => record?.deployment_id === parts.deploymentId && !gone.has(id),
+    );
+    pieces = (await parts.expireLog?.(place, reachingBackFurthest(staying))) ?? 0;
     await parts.keepKept(place.target.name, plan.verifiedKept);
-    return { ...shown, outcome: 'pruned', removed, swept, log_pieces: pieces };
+    const decisions = shown.decisions.map((each) =>
+      pinned.has(each.id) ? { ...each, keeps: true, reasons: ['pinned meanwhile'] } : each,
+    );
+    return { ...shown, decisions, outcome: 'pruned', removed, swept, log_pieces: pieces };
   } catch (error) {
     const { code, message, hint } = asFailure(error);
     if (code === 'internal') throw error;
     const reason = hint === undefined ? message : `${message} ${hint}`;
     return { ...shown, outcome: 'failed', reason, removed, swept, log_pieces: pieces };
   }
+}
+
+/** Not the one of the lowest sequence: a clock that went back has made later ones that begin earlier. */
+function reachingBackFurthest(entries: readonly CatalogEntry[]): CatalogEntry | undefined {
+  const from = ({ record }: CatalogEntry) => record?.recovery_point.from ?? Number.POSITIVE_INFINITY;
+  return entries.toSorted((a, b) => from(a) - from(b))[0];
+}
+
+/** Looked at again, because somebody may have been told since the listing that it stays. */
+async function isPinned(
+  { trust }: PruneParts,
+  { target }: BackupPlace,
+  { id }: CatalogEntry,
+): Promise<boolean> {
+  const holding = await target.find(id).catch(unlessGone);
+  return holding !== undefined && readHolding(holding, trust).pin?.pinned === true;
+}
+
+function unlessGone(error: unknown): undefined {
+  if (asFailure(error).code !== 'not_found') throw error;
 }
 
 async function removeOne(
@@ -217,9 +245,13 @@ async function removeOne(
   try {
     await target.remove(id);
   } catch (error) {
-    await parts.withdrawReceipt(removal, asFailure(error).message);
+    // Its record goes first: without one it is gone, whatever else of it is left to be swept.
+    const isThere = await target.find(id).catch(unlessGone);
+    if (isThere) await parts.withdrawReceipt(removal, asFailure(error).message);
+    else await parts.noteRemoved?.(removal);
     throw error;
   }
+  await parts.noteRemoved?.(removal);
 }
 
 /** The failure that a report stands for; undefined when all is well. */

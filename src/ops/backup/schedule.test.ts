@@ -26,6 +26,7 @@ async function live(
     outcomes = [] as readonly ('verified' | 'failed' | 'held' | 'thrown')[],
     schedule = '0 2 * * *',
     during = (_at: number, _schedule: BackupSchedule) => {},
+    pruneFails = false,
   } = {},
 ) {
   const clock = { time: START, now: () => clock.time };
@@ -51,6 +52,7 @@ async function live(
     },
     prune: async () => {
       pruned.push(clock.time);
+      if (pruneFails) throw new Failure('unavailable', 'The database is away.');
       return { dry_run: false, targets: [], held_by: null };
     },
     clock,
@@ -126,6 +128,19 @@ describe('scheduled backups', () => {
     expect(made).toHaveLength(2);
     expect(made[0]).toBe(0);
     expect(made[1]).toBeCloseTo(1 / 60);
+  });
+
+  test('that are made are not made again because old ones could not be removed', async () => {
+    let asked = false;
+    const { made, pruned } = await live(30, {
+      schedule: 'off',
+      pruneFails: true,
+      during(_, schedule) {
+        if (!asked) schedule.askNow('a test');
+        asked = true;
+      },
+    });
+    expect([made.length, pruned.length]).toEqual([1, 1]);
   });
 
   test('switched off are none', async () => {

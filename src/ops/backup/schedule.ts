@@ -17,6 +17,8 @@ export interface BackupScheduleParts {
   create(signal: AbortSignal): Promise<CreateReport>;
   /** Undefined where somebody else removes old backups. */
   readonly prune: ((signal: AbortSignal) => Promise<PruneReport>) | undefined;
+  /** What is looked after each time, whether a backup is due or not. */
+  readonly tend?: (signal: AbortSignal) => Promise<void>;
   readonly clock: Clock;
   readonly log: Log;
   /** Waits so long, ms, or until the signal. */
@@ -87,6 +89,7 @@ class Runner {
   /** Makes a backup where one is due; how long to wait then, ms. */
   async #look(): Promise<number> {
     const { log } = this.#parts;
+    await this.#tend();
     const asked = this.#asked ?? this.#owed;
     try {
       if (asked === undefined && !(await this.#isDue())) return Math.min(LOOK, this.#untilNext());
@@ -114,14 +117,28 @@ class Runner {
     return Math.min(LOOK, this.#untilNext());
   }
 
+  async #tend(): Promise<void> {
+    const { tend, log } = this.#parts;
+    await tend?.(this.#stop.signal).catch((error: unknown) => {
+      const { message, detail } = asFailure(error);
+      if (!this.#stop.signal.aborted) log.warn({ error: detail ?? message }, 'backups are not looked after');
+    });
+  }
+
   async #prune(): Promise<void> {
     const { prune, log } = this.#parts;
     if (!prune) return;
-    const { targets } = await prune(this.#stop.signal);
-    for (const { target, outcome, reason, removed } of targets) {
-      if (outcome === 'pruned')
-        log.info({ target, removed: removed.length }, 'old backups were looked through');
-      else log.error({ target, outcome, reason }, 'old backups were not removed');
+    try {
+      const { targets } = await prune(this.#stop.signal);
+      for (const { target, outcome, reason, removed } of targets) {
+        if (outcome === 'pruned')
+          log.info({ target, removed: removed.length }, 'old backups were looked through');
+        else log.error({ target, outcome, reason }, 'old backups were not removed');
+      }
+    } catch (error) {
+      const { message, detail } = asFailure(error);
+      // The backup before it is made all the same.
+      if (!this.#stop.signal.aborted) log.error({ error: detail ?? message }, 'old backups were not removed');
     }
   }
 
