@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { chown, mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Client } from 'pg';
@@ -11,6 +11,7 @@ import { silentLog } from '../kernel/log.ts';
 import { systemRandom } from '../kernel/random.ts';
 import { migrateSchema, openStore } from './open-store.ts';
 import { openScratch } from './scratch.ts';
+import { writeState } from './state-dir.ts';
 
 describeEngines('a scratch place', (engine) => {
   let fresh: FreshStorage;
@@ -47,6 +48,23 @@ describeEngines('a scratch place', (engine) => {
       expect(schemas).toEqual([]);
     }
   });
+
+  it.runIf(process.getuid?.() === 0)(
+    'of root leaves nothing that the user of the server could not go on with',
+    async () => {
+      await chown(parent, 4321, 4321);
+      const inside = path.join(parent, 'scratch');
+      await using scratch = await openScratch(storageChoice(fresh), inside);
+      writeState(parent, 'verify-ledger.json', '{}');
+      const places = [
+        inside,
+        scratch.folder,
+        path.join(scratch.folder, 'lock'),
+        path.join(parent, 'verify-ledger.json'),
+      ];
+      for (const place of places) expect((await stat(place)).uid, place).toBe(4321);
+    },
+  );
 
   it.runIf(engine.name === 'postgres')(
     'is not heard where the servers of the live database listen',

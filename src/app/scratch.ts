@@ -10,7 +10,7 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import type { StorageChoice } from './open-store.ts';
-import { lockFile } from './state-dir.ts';
+import { giveToOwner, lockFile } from './state-dir.ts';
 
 export interface Scratch extends AsyncDisposable {
   /** Empty; it goes when the scratch is disposed of. */
@@ -31,7 +31,7 @@ const SCHEMA = 'schema';
  * Failures: `unavailable`, `configuration` when the role may not make schemas.
  */
 export async function openScratch(storage: StorageChoice, parent: string): Promise<Scratch> {
-  mkdirSync(parent, { recursive: true, mode: 0o700 });
+  if (mkdirSync(parent, { recursive: true, mode: 0o700 }) !== undefined) giveToOwner(parent);
   await sweep(storage, parent);
   const { folder, unlock } = makeFolder(parent);
   const removeFolder = () => {
@@ -70,6 +70,7 @@ export async function openScratch(storage: StorageChoice, parent: string): Promi
 /** It gets its name once it is locked, so that nobody takes it for one that was left behind. */
 function makeFolder(parent: string): { readonly folder: string; unlock(): void } {
   const unnamed = mkdtempSync(path.join(parent, 'new-'));
+  giveToOwner(unnamed);
   const lock = lockFile(path.join(unnamed, LOCK));
   const folder = path.join(parent, PREFIX + path.basename(unnamed).slice('new-'.length));
   renameSync(unnamed, folder);

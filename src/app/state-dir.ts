@@ -1,11 +1,13 @@
 import {
   closeSync,
   fsyncSync,
+  lchownSync,
   mkdirSync,
   openSync,
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
@@ -94,6 +96,7 @@ export function writeState(stateDir: string, name: string, content: string): voi
     try {
       writeFileSync(handle, content);
       fsyncSync(handle);
+      giveToOwner(`${target}.tmp`);
     } finally {
       closeSync(handle);
     }
@@ -102,6 +105,16 @@ export function writeState(stateDir: string, name: string, content: string): voi
   } catch (cause) {
     throw unusable(stateDir, cause);
   }
+}
+
+/**
+ * Gives what root has made to whom the folder around it belongs: whoever runs a command as root has a server that does not,
+ * and that must be able to go on with it. Of a link, that user gets the link and not what it leads to.
+ */
+export function giveToOwner(place: string): void {
+  if (process.getuid?.() !== 0) return;
+  const { uid, gid } = statSync(path.dirname(place));
+  if (uid !== 0) lchownSync(place, uid, gid);
 }
 
 /** Makes the names in a folder durable. */
@@ -143,6 +156,7 @@ export function lockFile(file: string): DatabaseSync | undefined {
   try {
     mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
     db = new DatabaseSync(file, { timeout: 0 });
+    giveToOwner(file);
     db.exec('pragma journal_mode = memory; begin exclusive');
     return db;
   } catch (cause) {

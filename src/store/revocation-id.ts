@@ -1,7 +1,10 @@
 import { sha256 } from '../kernel/bytes.ts';
 import type { Revocation } from './records.ts';
 
-const ID = /^(\d{6})\.\d{12}\.[0-9a-f]{12}$/;
+const ID = /^(\d{6})\.(\d{12})\.[0-9a-f]{12}$/;
+
+/** The setting that holds the number of the last revocation; there is none before the first. */
+export const LAST_REVOCATION = 'revocations.head';
 
 /**
  * `epoch.number.digest`, of one length, so that both engines and everybody else sort them alike. Where two restores of one
@@ -14,8 +17,10 @@ export function revocationId(epoch: number, number: number, happened: Omit<Revoc
   return `${String(epoch).padStart(6, '0')}.${String(number).padStart(12, '0')}.${digest.slice(0, 12)}`;
 }
 
-/** The restore epoch in which a revocation was written; undefined for what is no id of one. */
-export function epochOfRevocation(id: string): number | undefined {
-  const [, epoch] = ID.exec(id) ?? [];
-  return epoch === undefined ? undefined : Number(epoch);
+/** The restore epoch in which a revocation was written, and its number; undefined for what is no id of one. */
+export function readRevocationId(
+  id: string,
+): { readonly epoch: number; readonly number: number } | undefined {
+  const [, epoch, number] = ID.exec(id) ?? [];
+  return epoch === undefined ? undefined : { epoch: Number(epoch), number: Number(number) };
 }

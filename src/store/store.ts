@@ -8,6 +8,9 @@
  * that failed so has not happened; only where the connection broke during its commit can nobody know.
  * Inputs are plain data, because on SQLite they travel to the writer thread.
  */
+import type { DataKeyStore, PrivateKeyStore, SigningKeyStore } from './key-stores.ts';
+import type { Page } from './page.ts';
+import type { PurgeableStore, PurgeStore } from './purge-stores.ts';
 import type {
   AuditEventRecord,
   AuthCodeRecord,
@@ -15,29 +18,42 @@ import type {
   ClientRecord,
   ClientSecretRecord,
   ConsentRecord,
-  DataKeyRecord,
   DeploymentRecord,
   InitialAccessTokenRecord,
   IssuanceRecord,
   LeaseRecord,
   PasswordRecord,
-  PrivateKeyRecord,
   RefreshTokenRecord,
   ResourceRecord,
-  Revocation,
-  RevocationKind,
   SessionRecord,
   SettingRecord,
-  SigningKeyRecord,
   TokenFamilyRecord,
   UserRecord,
 } from './records.ts';
+import type { AftercareStore, ReinstateStore, RevocationStore, TakeAwayStore } from './recovery-stores.ts';
 
-/** One page of a list in id order: rows after `after`, at most `limit`. */
-export interface Page {
-  readonly after: string;
-  readonly limit: number;
-}
+export type { DataKeyStore, PrivateKeyStore, SigningKeyStore } from './key-stores.ts';
+export type { Page } from './page.ts';
+export type {
+  PurgeableRows,
+  PurgeableStore,
+  PurgeLook,
+  PurgePlace,
+  PurgeStep,
+  PurgeStore,
+  PurgeWindow,
+} from './purge-stores.ts';
+export type {
+  AftercareStore,
+  FormerClient,
+  FormerUser,
+  HeldBack,
+  Outlook,
+  ReinstateStore,
+  RevocationStore,
+  TakeAway,
+  TakeAwayStore,
+} from './recovery-stores.ts';
 
 export interface DeploymentStore {
   /** This installation's identity, made with the first migration. */
@@ -250,107 +266,6 @@ export interface ReplayStore {
   consume(input: { id: string; expires_at: number; now: number }): Promise<{ first: boolean }>;
 }
 
-export interface SigningKeyStore {
-  list(input: Record<string, never>): Promise<SigningKeyRecord[]>;
-  /** Adds the very first key; `taken` when some key was ever made here. */
-  addFirst(input: { key: SigningKeyRecord }): Promise<{ outcome: 'added' | 'taken' }>;
-  /** Publishes a key that will sign later; `taken` when one is waiting already. */
-  addPending(input: { key: SigningKeyRecord }): Promise<{ outcome: 'added' | 'taken' }>;
-  /**
-   * The pending key takes over. The active one verifies until `retires_at`, or `margin` ms after the last access token
-   * that it is known to have signed, whichever is later. One winner among many callers.
-   */
-  activate(input: {
-    kid: string;
-    now: number;
-    retires_at: number;
-    margin: number;
-  }): Promise<{ outcome: 'activated' | 'unknown' }>;
-  /** Retiring keys whose time has come verify no longer. */
-  retireDue(input: { now: number }): Promise<{ retired: number }>;
-  /** Withdraws the pending key, or retires a retiring one before its time. `changed`: it is in another state by now. */
-  retire(input: {
-    kid: string;
-    from: 'pending' | 'retiring';
-    now: number;
-  }): Promise<{ outcome: 'retired' | 'changed' }>;
-  /** Drops a key that does not sign, for good. `changed`: it signs, has been dropped, or is not known. */
-  compromise(input: { kid: string; now: number }): Promise<{ outcome: 'compromised' | 'changed' }>;
-  /**
-   * `successor`, the pending key or a new one, signs at once, because the active key (`former`, null where there is none)
-   * cannot or must not. That one is dropped, or verifies on as after `activate`. `changed`: another key is active by now, or
-   * the successor is something else; nothing has happened.
-   */
-  takeOver(input: {
-    former: string | null;
-    becomes: 'retiring' | 'compromised';
-    successor: SigningKeyRecord;
-    now: number;
-    retires_at: number;
-    margin: number;
-  }): Promise<{ outcome: 'taken_over' | 'changed' }>;
-  /**
-   * Counts access tokens in force that a key has signed, among about `limit` that run out after `after` (ms): go on after
-   * `next` until that is null.
-   */
-  countSigned(input: {
-    kid: string;
-    after: number;
-    limit: number;
-  }): Promise<{ count: number; last_expires_at: number | null; next: number | null }>;
-  /** Revokes the tokens that `countSigned` counts. */
-  revokeSigned(input: {
-    kid: string;
-    now: number;
-    after: number;
-    limit: number;
-  }): Promise<{ count: number; next: number | null }>;
-  /** Whether there is a record of any access token, in force or not. */
-  hasSigned(input: Record<string, never>): Promise<boolean>;
-  /** The longest lifetime, ms, that a client or a resource of its own may ask for access tokens; 0 for none. */
-  longestTokenLifetime(input: Record<string, never>): Promise<number>;
-}
-
-/** Keys that seal rows. They are few. */
-export interface DataKeyStore {
-  /** The newest first: that one seals, the others only open. */
-  list(input: Record<string, never>): Promise<DataKeyRecord[]>;
-  /** Adds a key after the newest one that the caller knows of (null: none); `outdated` when there is another by now. */
-  add(input: { key: DataKeyRecord; newest: string | null }): Promise<{ outcome: 'added' | 'outdated' }>;
-  /** Wraps a key by another master key, unless `wrapped` is no longer what the caller has read (`former`). */
-  rewrap(input: {
-    id: string;
-    former: string;
-    wrapped: string;
-    master_key_id: string;
-    now: number;
-  }): Promise<{ outcome: 'rewrapped' | 'changed' }>;
-  /** Removes a key under which nothing is sealed. */
-  removeUnused(input: { id: string }): Promise<{ outcome: 'removed' | 'used' }>;
-  /** Removes all keys that a master key wraps, and what is sealed under them. */
-  abandon(input: { master_key_id: string }): Promise<{ data_keys: number; rows: number }>;
-}
-
-/** Private halves of signing keys that are kept in the database, and the note of where each private half is. */
-export interface PrivateKeyStore {
-  /** Keeps a private half, or seals the one that is kept anew. `no_data_key`: the data key has been removed meanwhile. */
-  save(input: { key: PrivateKeyRecord }): Promise<{ outcome: 'saved' | 'no_data_key' }>;
-  find(input: { kid: string }): Promise<PrivateKeyRecord | undefined>;
-  list(input: Page): Promise<PrivateKeyRecord[]>;
-  /** How many are sealed under each data key. */
-  count(input: Record<string, never>): Promise<{ data_key_id: string; rows: number }[]>;
-  /** Replaces what is sealed, unless it is no longer what the caller has read (`former`). */
-  reseal(input: {
-    kid: string;
-    former: string;
-    sealed: string;
-    data_key_id: string;
-  }): Promise<{ outcome: 'resealed' | 'changed' }>;
-  remove(input: { kid: string }): Promise<void>;
-  /** From now on the private half of a signing key is in another key store; `changed` when it was not in `from`. */
-  relocate(input: { kid: string; from: string; to: string }): Promise<{ outcome: 'relocated' | 'changed' }>;
-}
-
 export interface LoginFailureStore {
   /**
    * Counts a failure under each id; locks an id whose count within its window reached `limit`. Answers the longest lock.
@@ -397,129 +312,6 @@ export interface SettingStore {
   rotate(input: { setting: SettingRecord }): Promise<void>;
 }
 
-/** Access that was taken away: every verb that takes some away writes a row of these in its own unit of work. */
-export interface RevocationStore {
-  /** In the order in which they were written, those after an id; who goes on after the last one misses none. */
-  list(input: Page): Promise<Revocation[]>;
-  /** Keeps revocations that happened elsewhere, for a restore to replay; those that are here already stay as they are. */
-  receive(input: { revocations: readonly Revocation[]; restored_at: number }): Promise<{ received: number }>;
-  /** Those that a restore has received and not replayed yet. */
-  listReceived(input: Page & { restored_at: number }): Promise<Revocation[]>;
-  /** How many a restore has replayed, by kind. */
-  countReplayed(input: { restored_at: number }): Promise<{ kind: RevocationKind; count: number }[]>;
-}
-
-/** Takes away once more what a received revocation took, and only that; done again it changes nothing. */
-export type TakeAwayStore = {
-  readonly [Kind in RevocationKind]: (input: TakeAway) => Promise<void>;
-};
-
-export interface TakeAway {
-  readonly revocation: Revocation;
-  /** The restore that received it. */
-  readonly restored_at: number;
-  readonly now: number;
-}
-
-/** What makes a restored database, which serves nobody yet, safe to serve. */
-export interface AftercareStore {
-  /**
-   * Begins a restore epoch, `least_epoch` or a later one, and keeps when (`restore.at`). A restore, which is known by its
-   * time, begins one epoch however often it asks.
-   */
-  begin(input: { now: number; least_epoch: number }): Promise<{ epoch: number }>;
-  /** Moves the restore epoch on to this one, where it is not there yet. */
-  raiseEpoch(input: { least_epoch: number }): Promise<{ epoch: number }>;
-  /** Takes away what works once and may have been used since, and leases, whose holders are gone. Rows by table. */
-  voidOnce(input: Record<string, never>): Promise<Record<string, number>>;
-  /** Ends the live sessions among `limit` that follow an id; go on after `next` until that is null. */
-  endSessions(input: Page & { now: number }): Promise<{ changed: number; next: string | null }>;
-  /** Revokes the live token families among `limit` that follow an id; go on after `next` until that is null. */
-  revokeFamilies(input: Page & { now: number }): Promise<{ changed: number; next: string | null }>;
-  /** Where no key is active, the pending one is from now on; null when nothing changed. */
-  promoteKey(input: { now: number }): Promise<{ kid: string | null }>;
-  /** Active users without a password because the restore replayed its change, in id order. */
-  listWithoutPassword(input: { restored_at: number; limit: number }): Promise<string[]>;
-  /** Active clients without a lasting secret because the restore replayed its rotation, in id order. */
-  listWithoutSecret(input: { restored_at: number; limit: number }): Promise<string[]>;
-}
-
-/** A user as a backup has it, with the password. */
-export interface FormerUser {
-  readonly user: UserRecord;
-  readonly password: PasswordRecord | null;
-}
-
-/** A client as a backup has it. */
-export interface FormerClient {
-  readonly client: ClientRecord;
-  readonly secrets: readonly ClientSecretRecord[];
-}
-
-/** Why something of a former row does not come back. */
-export interface HeldBack {
-  readonly kind: RevocationKind;
-  readonly at: number;
-}
-
-/** What would come back, and what it would meet. */
-export interface Outlook<Former, Row> {
-  /** Without what was taken away since the backup. */
-  readonly former: Former;
-  readonly held: readonly HeldBack[];
-  /** When it was removed, as far as anybody knows. */
-  readonly removed_at: number | null;
-  /** The id of the last revocation that was looked at. */
-  readonly until: string;
-  /** The row under that id now. */
-  readonly current: Row | null;
-}
-
-/**
- * Puts single things back that a backup still has. What was taken away after the revocation `seen`, the last one that the
- * backup knows, stays so.
- */
-export interface ReinstateStore {
-  /** `rivals`: others who have the user name or the address now. */
-  lookAtUser(input: FormerUser & { seen: string }): Promise<
-    Outlook<FormerUser, UserRecord> & {
-      readonly rivals: readonly Pick<UserRecord, 'id' | 'username' | 'email'>[];
-    }
-  >;
-  /** Secrets that have run out by `now` do not come back. */
-  lookAtClient(
-    input: FormerClient & { seen: string; now: number },
-  ): Promise<Outlook<FormerClient, ClientRecord>>;
-  /** Consents that a user has withdrawn, those after a revocation. */
-  withdrawnBy(input: Page & { id: string }): Promise<Revocation[]>;
-  /** Consents that were withdrawn from a client, those after a revocation. */
-  withdrawnFrom(input: Page & { id: string }): Promise<Revocation[]>;
-  /**
-   * Adds a user that is not there, as the outlook has them. `changed`: something of theirs was taken away since it was made;
-   * `taken`: the id, the name or the address is in use.
-   */
-  user(input: FormerUser & { until: string }): Promise<{ outcome: 'reinstated' | 'taken' | 'changed' }>;
-  /**
-   * Revokes what is in force of the access tokens of a client that is not there, among about `limit` that run out after
-   * `after` (ms): go on after `next` until that is null. They must not work again once the client is there again.
-   */
-  voidTokens(input: {
-    client_id: string;
-    now: number;
-    after: number;
-    limit: number;
-  }): Promise<{ count: number; next: number | null }>;
-  /** Adds a client that is not there, as the outlook has it; answers as `user` does. */
-  client(input: FormerClient & { until: string }): Promise<{ outcome: 'reinstated' | 'taken' | 'changed' }>;
-  /**
-   * Adds those that are not there, of users and clients that are, and were when it was granted. `changed`: nothing, because
-   * one of these went just now.
-   */
-  consents(input: {
-    consents: readonly ConsentRecord[];
-  }): Promise<{ outcome: 'added'; added: number } | { outcome: 'changed' }>;
-}
-
 export interface LeaseStore {
   /** Takes a lease that nobody has, or whose holder has let it run out. `held`: by whom, unless they have just let go. */
   acquire(input: {
@@ -535,72 +327,6 @@ export interface LeaseStore {
   /** Lets go; nothing happens when another has it. */
   release(input: { name: string; holder: string }): Promise<void>;
 }
-
-/** Kinds of rows that a purge walks through, each by one rule. Named after their table, but where two share one. */
-export type PurgeableRows =
-  | 'assertion_jtis'
-  | 'audit_events'
-  | 'abandoned_clients'
-  | 'auth_codes'
-  | 'authorization_requests'
-  | 'client_secrets'
-  | 'connect_pending_states'
-  | 'device_codes'
-  | 'dpop_jtis'
-  | 'dpop_nonces'
-  | 'initial_access_tokens'
-  | 'issuances_of_machines'
-  | 'issuances_of_users'
-  | 'login_failures'
-  | 'pushed_requests'
-  | 'refresh_tokens'
-  | 'revocations'
-  | 'sessions'
-  | 'token_families'
-  | 'verification_tokens';
-
-/** How far a walk has come; only the kind of rows knows what it means. */
-export interface PurgePlace {
-  readonly from: number | string;
-  /** Rows at `from` that have been looked at and stay. */
-  readonly skip: number;
-}
-
-export interface PurgeWindow {
-  /** Null to begin with. */
-  readonly place: PurgePlace | null;
-  /** How many rows the step may look at. */
-  readonly look: number;
-  /** Rows whose own time was over by then may go, ms. */
-  readonly until: number;
-  /** What they protect must have been over by then, ms. */
-  readonly ended: number;
-}
-
-/** What a step took away. `next` is null when nothing is left to look at; `worked`: ms that others had to wait for it. */
-export interface PurgeStep {
-  readonly gone: number;
-  readonly next: PurgePlace | null;
-  readonly worked: number;
-}
-
-/** What a step would take away: so many of so many rows, and the end of the oldest of them. */
-export interface PurgeLook {
-  readonly looked: number;
-  readonly ripe: number;
-  readonly oldest: number | null;
-  readonly next: PurgePlace | null;
-}
-
-/** A step of a walk takes away the rows that protect nothing any more. Two walks at once do no harm. */
-export type PurgeStore = {
-  readonly [Rows in PurgeableRows]: (input: PurgeWindow) => Promise<PurgeStep>;
-};
-
-/** The same steps, taking nothing away. */
-export type PurgeableStore = {
-  readonly [Rows in PurgeableRows]: (input: PurgeWindow) => Promise<PurgeLook>;
-};
 
 export interface HealthStore {
   /** Asks the database something trivial by the way that writes go. Fails when writes would fail. */

@@ -216,6 +216,7 @@ class Life {
 describeEngines('after any life', (engine) => {
   test.each(Array.from({ length: LIVES[engine.name] }, (_, seed) => seed + 1))(
     'nothing comes back that was taken away, and nothing else is lost (seed %i)',
+    { timeout: 90_000 },
     async (seed) => {
       await using fresh = await freshStorage(engine);
       const storage = storageChoice(fresh);

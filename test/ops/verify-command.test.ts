@@ -38,6 +38,14 @@ describeEngines('authserver backup verify', (engine) => {
       expect(await readdir(path.join(server.stateDir, 'scratch'))).toEqual([]);
 
       const [first, second] = tried.report?.backups.map(({ id }) => id) ?? [];
+      // The server heard of it, though it never saw the key: by the signed proofs.
+      const ask = async (address: string) => {
+        const headers = { authorization: `Bearer ${server.adminApiKey}` };
+        return (await fetch(server.adminUrl + address, { headers })).text();
+      };
+      expect((await ask('/admin/audit?limit=100')).match(/"backup\.verified"/g)).toHaveLength(2);
+      expect(await ask('/metrics')).toMatch(/^authserver_backup_size_bytes [1-9]/m);
+
       await server.stop();
       const folder = path.join(server.stateDir, 'backups');
       await flip(path.join(folder, `${second}.tar.zst.age`));

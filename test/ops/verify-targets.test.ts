@@ -3,17 +3,19 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { archiveParts, HEAD, makeSigner } from '../../src/archive/archive.test-kit.ts';
-import { readHolding, recordOf } from '../../src/archive/catalog.ts';
+import { readHolding, recordOf, signVerification } from '../../src/archive/catalog.ts';
 import { CannotRead } from '../../src/archive/format.ts';
 import { Folder } from '../../src/archive/targets/folder.ts';
 import type { Shelf } from '../../src/archive/targets/shelf.ts';
 import { makeTarget } from '../../src/archive/targets/target.ts';
 import { writeArchive } from '../../src/archive/writer.ts';
+import type { AuditTrail } from '../../src/audit/trail.ts';
 import { asFailure, Failure } from '../../src/kernel/errors.ts';
 import { systemRandom } from '../../src/kernel/random.ts';
 import type { Prover } from '../../src/ops/backup/desk.ts';
 import type { BackupPlace } from '../../src/ops/backup/place.ts';
 import type { VerifiedBackup } from '../../src/ops/backup/remembered.ts';
+import { learnVerified } from '../../src/ops/verify/learn.ts';
 import { VerifyLedger } from '../../src/ops/verify/ledger.ts';
 import { type VerifyDesk, verifyBackups } from '../../src/ops/verify/verify.ts';
 import { type VerifyRequest, verifyFailure } from '../../src/ops/verify/verify-report.ts';
@@ -263,6 +265,57 @@ describe('the verification of what lies on the targets', () => {
     // Whoever asks for one backup, with a key, wants to know that the key does not fit.
     const one = verify({ which: { id: idOf(1) } }, { prove: cannot });
     expect(await one.catch(asFailure)).toMatchObject({ code: 'refused' });
+  });
+
+  it('has a deployment learn what was verified elsewhere by signed proofs alone', async () => {
+    for (const shelf of [near, far]) await put(shelf, 1);
+    for (const sequence of [2, 3, 4]) await put(near, sequence);
+    await put(near, 5, 'dep_other');
+    await verify();
+    remembered.length = 0;
+    // Of 2 the archive is cut since; of 3 the proof is another's; 4 did not pass.
+    const cut = path.join(folder, 'near', `${idOf(2)}.tar.zst`);
+    await writeFile(cut, (await readFile(cut)).subarray(0, -1));
+    const proof = { id: idOf(3), passed: true, verified_at: 1, rto_ms: 1, program: '0.1.0', findings: [] };
+    const { target } = places()[0]!;
+    const shaOf = async (id: string) =>
+      readHolding(await target.find(id), [signer.publicKey]).record?.file.sha256 ?? '';
+    const mark = async (id: string, passed: boolean, by = signer) => {
+      const archive_sha256 = await shaOf(id);
+      await target.mark(id, 'verified', await signVerification({ ...proof, id, passed, archive_sha256 }, by));
+    };
+    await mark(idOf(3), true, makeSigner());
+    await mark(idOf(4), false);
+    const events: string[] = [];
+    const audit: Pick<AuditTrail, 'record'> = {
+      record: async ({ action, detail }) =>
+        void events.push(`${action} ${detail?.['id']} ${detail?.['target']}`),
+    };
+    const desk = {
+      ...{ places: places(), trust: [signer.publicKey], deploymentId: DEPLOYMENT, audit },
+      remember: async (backup: VerifiedBackup) => void remembered.push(backup),
+    };
+    const caller = { actor: 'admin:operator', ip: null } as const;
+    const { signal } = new AbortController();
+    const ids = [1, 2, 3, 4, 5, 6].map(idOf);
+    expect(await learnVerified(desk, ids, signal, caller)).toEqual({
+      verified: [idOf(1)],
+      failed: [idOf(2), idOf(4)],
+    });
+    expect(remembered.map(({ id, rto_ms }) => [id, rto_ms])).toEqual([
+      [idOf(1), 5],
+      [idOf(1), 5],
+    ]);
+    expect(events).toEqual([
+      `backup.verified ${idOf(1)} near`,
+      `backup.failed ${idOf(2)} near`,
+      `backup.failed ${idOf(4)} near`,
+      `backup.verified ${idOf(1)} far`,
+    ]);
+    far.isAway = true;
+    expect(await learnVerified(desk, ids, signal, caller).catch(asFailure)).toMatchObject({
+      code: 'unavailable',
+    });
   });
 
   it('tells the outcome without the key that signs, and writes nothing', async () => {

@@ -3,13 +3,14 @@
  * state directory, because there may be more of them than a request holds, and they are read twice.
  */
 import { createReadStream, createWriteStream } from 'node:fs';
-import { chown, mkdir, readdir, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { Failure } from '../../kernel/errors.ts';
 import type { PickedRow } from '../../ops/reinstate/picker.ts';
+import { giveToOwner } from '../state-dir.ts';
 
 const FILE = /^rows_[0-9a-z]{26}\.ndjson$/;
 /** What lies longer than this was left by a command that was killed, ms. */
@@ -28,7 +29,7 @@ export async function layDown(
     await sweep(folder, now);
     const file = fileOf(stateDir, name);
     await pipeline(Readable.from(linesOf(rows)), createWriteStream(file, { flags: 'wx', mode: 0o600 }));
-    await giveToOwner(stateDir, [folder, file]);
+    for (const place of [folder, file]) giveToOwner(place);
   } catch (cause) {
     throw cause instanceof Failure ? cause : unusable(folder, cause);
   }
@@ -62,13 +63,6 @@ async function sweep(folder: string, now: number): Promise<void> {
     const found = await stat(file).catch(() => undefined);
     if (found && found.mtimeMs < now - STALE) await rm(file, { force: true });
   }
-}
-
-/** Whoever runs the command as root has a server that does not. */
-async function giveToOwner(stateDir: string, places: readonly string[]): Promise<void> {
-  if (process.getuid?.() !== 0) return;
-  const { uid, gid } = await stat(stateDir);
-  for (const place of places) await chown(place, uid, gid);
 }
 
 function folderOf(stateDir: string): string {

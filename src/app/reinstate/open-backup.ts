@@ -1,16 +1,14 @@
 /** A backup opened for reading, beside whatever runs: nothing of the live database is touched. */
-import { CannotRead } from '../../archive/format.ts';
-import { type OpenArchive, openArchive, type ReadOptions } from '../../archive/reader.ts';
+import type { OpenArchive } from '../../archive/reader.ts';
 import { systemClock } from '../../kernel/clock.ts';
-import { Failure } from '../../kernel/errors.ts';
-import { stepsUpTo } from '../../store/migrations/timeline.ts';
 import type { SnapshotPart } from '../../store/snapshot.ts';
 import type { Config } from '../config.ts';
 import { storageChoice } from '../database.ts';
 import { Files } from '../restore/files.ts';
 import { type KeyRequest, keysAtHand } from '../restore/keys-at-hand.ts';
 import { readPresent } from '../restore/present.ts';
-import { findSource, type Source } from '../restore/source.ts';
+import { openReadable } from '../restore/readable.ts';
+import { findSource } from '../restore/source.ts';
 
 /** The newest backup that was proven. */
 export const LATEST = 'latest';
@@ -50,28 +48,6 @@ export async function openBackup(
     ...{ identities: keys.identities, passphrases: keys.passphrases, trust, signal },
     ...(record && { file: record.file, id: record.id, deploymentId: record.deployment_id }),
   });
-}
-
-/** An archive that opens, in a schema that this version knows. Failures: as `openBackup`. */
-async function openReadable(source: Source, reading: ReadOptions): Promise<OpenArchive> {
-  try {
-    const archive = await openArchive(source.open(reading.signal), reading);
-    stepsUpTo(archive.format.schema);
-    return archive;
-  } catch (error) {
-    if (!(error instanceof CannotRead)) throw error;
-    const recipients = source.entry?.record?.encryption.recipients ?? [];
-    const names = recipients.length > 0 ? ` It is encrypted to: ${recipients.join(', ')}.` : '';
-    const hasKey = [...(reading.identities ?? []), ...(reading.passphrases ?? [])].length > 0;
-    throw new Failure('refused', `${error.message}${names}`, {
-      detail: source.place,
-      hint:
-        hasKey || error.message.includes('passphrase')
-          ? (error.hint ?? '')
-          : 'Give the recovery sheet that the first start has printed: --recovery-key FILE (or AUTHSERVER_RECOVERY_KEY_FILE).',
-      cause: error,
-    });
-  }
 }
 
 /** The rows of an archive; the keys and settings that follow them are passed over, but read. */

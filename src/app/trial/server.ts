@@ -1,7 +1,8 @@
 /**
  * A whole server on a database that nobody uses, for nobody but a canary: it listens on a socket within a folder of its own,
  * and has no port, no schedule, no metrics and no admin API. It asks nothing of the outside: where Vault or the
- * environment would sign, a key of its own does.
+ * environment would sign, a key of its own does. Only a command of the settings that fetches the master key runs, as it
+ * does at each start: without it nobody would know whether sealed rows open.
  */
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -4,7 +4,7 @@
  */
 import { Failure } from '../../kernel/errors.ts';
 import type { Revocation, RevocationKind } from '../../store/records.ts';
-import { epochOfRevocation } from '../../store/revocation-id.ts';
+import { LAST_REVOCATION, readRevocationId } from '../../store/revocation-id.ts';
 import type { Store } from '../../store/store.ts';
 import { REVOCATIONS_KEPT } from '../purge-targets.ts';
 
@@ -88,6 +88,8 @@ export async function makeSafe(store: Store, request: Aftercare): Promise<Afterc
 
 /** Puts the revocations that the rows lack beside them, to be replayed in the order in which they were written. */
 async function receive(store: Store, { now, restoredTo, revocations }: Aftercare) {
+  // What the rows have known, and may have forgotten since.
+  const known = Number((await store.settings.get({ name: LAST_REVOCATION }))?.value ?? 0);
   let latestEpoch = -1;
   let outdated = 0;
   let batch: Revocation[] = [];
@@ -96,9 +98,11 @@ async function receive(store: Store, { now, restoredTo, revocations }: Aftercare
     batch = [];
   };
   for await (const revocation of revocations) {
-    latestEpoch = Math.max(latestEpoch, checked(store, revocation));
-    // The purge has taken it away since; the rows show what it did, and may have moved on.
-    if (revocation.at < restoredTo - REVOCATIONS_KEPT) outdated++;
+    const { epoch, number } = checked(store, revocation);
+    latestEpoch = Math.max(latestEpoch, epoch);
+    // The purge has taken it away since; the rows show what it did, and may have moved on. One that they never had is new,
+    // whatever the clock said.
+    if (revocation.at < restoredTo - REVOCATIONS_KEPT && number <= known) outdated++;
     else batch.push(revocation);
     if (batch.length >= BATCH) await flush();
   }
@@ -106,10 +110,13 @@ async function receive(store: Store, { now, restoredTo, revocations }: Aftercare
   return { latestEpoch, outdated };
 }
 
-/** The epoch of a revocation that can be replayed. @throws Failure `refused` */
-function checked(store: Store, { id, kind }: Revocation): number {
-  const epoch = epochOfRevocation(id);
-  if (epoch !== undefined && Object.hasOwn(store.takeAway, kind)) return epoch;
+/** Where a revocation that can be replayed has its place. @throws Failure `refused` */
+function checked(
+  store: Store,
+  { id, kind }: Revocation,
+): { readonly epoch: number; readonly number: number } {
+  const place = readRevocationId(id);
+  if (place !== undefined && Object.hasOwn(store.takeAway, kind)) return place;
   throw new Failure('refused', `This version does not know how to replay the revocation "${kind}".`, {
     detail: `the revocation has the id ${id}`,
     hint: 'It was written by a newer authserver, or it is damaged. Restore with the newest version that has run here.',

@@ -23,6 +23,8 @@ export interface RestoreFacts {
   readonly schemaSteps: readonly string[];
   /** Bytes: what has to be free, and what is; null where nobody can tell. */
   readonly room: { readonly needed: number; readonly free: number | null };
+  /** What could not be found out on the way to the backup. */
+  readonly doubts?: readonly string[];
 }
 
 export interface BackupFacts {
@@ -116,8 +118,8 @@ function restoredToOf({ backup, to, log }: RestoreFacts): number {
   return log === undefined ? from : Math.max(from, Math.min(to ?? Number.POSITIVE_INFINITY, log.reaches));
 }
 
-function notesOn({ destination, log, backup, unverified }: RestoreFacts): string[] {
-  const notes: string[] = [];
+function notesOn({ destination, log, backup, unverified, doubts = [] }: RestoreFacts): string[] {
+  const notes = [...doubts];
   if (destination.unreadable !== null) {
     notes.push(
       `The present database cannot be read (${destination.unreadable}); it is kept as it is. Access that it took away since the backup is known only as far as the recovery log tells.`,

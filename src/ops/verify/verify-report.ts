@@ -26,6 +26,14 @@ export interface VerifyProgress {
   readonly elapsed: number;
 }
 
+/** What a deployment has heard of verifications elsewhere. */
+export interface LearnReport {
+  /** Ids of backups that passed, by signed proofs; each once. */
+  readonly verified: readonly string[];
+  /** Ids of those that have such a proof to the contrary on some target. */
+  readonly failed: readonly string[];
+}
+
 /** One copy of a backup. */
 export interface Verdict {
   readonly target: string;

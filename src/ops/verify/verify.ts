@@ -17,7 +17,7 @@ import type { VerifiedBackup } from '../backup/remembered.ts';
 import { checkBytes } from './bytes.ts';
 import type { VerifyLedger } from './ledger.ts';
 import type { Proof } from './proof.ts';
-import type { Verdict, VerifyProgress, VerifyReport, VerifyRequest } from './verify-report.ts';
+import type { LearnReport, Verdict, VerifyProgress, VerifyReport, VerifyRequest } from './verify-report.ts';
 
 export interface VerifyDesk {
   readonly places: readonly BackupPlace[];
@@ -42,6 +42,11 @@ export interface VerifyDesk {
 export interface Verification {
   /** Failures: as `verifyBackups`. */
   run(request: VerifyRequest, watch: Watch<VerifyProgress>, caller: BackupCaller): Promise<VerifyReport>;
+  /**
+   * Hears of backups that somebody has verified elsewhere, with keys that are not here. What lies signed beside them is
+   * believed, and nothing else. Failures: `unavailable` when a target does not answer, `interrupted`.
+   */
+  learn(ids: readonly string[], signal: AbortSignal, caller: BackupCaller): Promise<LearnReport>;
 }
 
 /** A copy of a backup on a target. */

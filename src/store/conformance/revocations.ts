@@ -193,6 +193,30 @@ export function describeRevocations({ open }: Harness): void {
       }
     });
 
+    each(
+      'are noted by all of these at once, beside audit events and 50 sign-outs: they queue, and none is lost',
+      async (world) => {
+        const { store } = world;
+        const ways = Object.values(CASES);
+        const grants = await Promise.all(ways.map(() => world.granted()));
+        const leaving = await Promise.all(Array.from({ length: 50 }, () => world.granted()));
+        const event = { at: LATER, action: 'session.ended', actor: 'system', ip: null, detail_json: '{}' };
+        await Promise.all([
+          ...ways.map(([, take], index) => take(world, grants[index] as Granted)),
+          ...leaving.map(({ user, session }) =>
+            store.sessions.end({ id: session.id, user_id: user.id, now: LATER }),
+          ),
+          ...leaving.map(({ user }) =>
+            store.audit.append({ event: { ...event, client_id: null, user_id: user.id } }),
+          ),
+        ]);
+        const noted = await store.revocations.list(EVERYTHING);
+        expect(noted).toHaveLength(ways.length + leaving.length);
+        // One after the other, without a gap.
+        expect(noted.map(({ id }) => Number(id.split('.')[1]))).toEqual(noted.map((_, index) => index + 1));
+      },
+    );
+
     each('of keys hold the whole key, whether it signed or not', async ({ store }) => {
       const [first, second, third] = [keyRow(), keyRow({ state: 'pending' }), keyRow()];
       await store.keys.addFirst({ key: first });

@@ -15,6 +15,8 @@ export interface MigrationParts {
   /** Asked between two steps. */
   readonly stop?: AbortSignal;
   readonly timeline?: readonly Migration[];
+  /** Run in our turn, before the first of these steps; what it throws leaves them untaken. */
+  readonly beforeFirst?: (pending: readonly [Migration, ...Migration[]]) => Promise<void>;
 }
 
 /**
@@ -31,6 +33,9 @@ export async function runMigrations(
   return db.exclusively(async (turn) => {
     // Planned again in our turn: another process may have been quicker.
     const { pending } = await planMigrations(db, timeline);
+    const [first, ...rest] = pending;
+    if (!first) return [];
+    await parts.beforeFirst?.([first, ...rest]);
     if (turn.alone) {
       await turn.transact(async () => {
         for (const migration of pending) await takeAtOnce(db, migration, parts);

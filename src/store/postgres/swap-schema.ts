@@ -1,6 +1,6 @@
 /** A second database of ours in a schema beside the live one, and the moment at which it takes its place. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Client, escapeIdentifier } from 'pg';
+import { Client, escapeIdentifier, escapeLiteral } from 'pg';
 import { Failure } from '../../kernel/errors.ts';
 import type { Log } from '../../kernel/log.ts';
 import type { PostgresOptions } from './connect.ts';
@@ -33,6 +33,10 @@ export interface OtherSession {
   readonly host: string | null;
 }
 
+/** What the comment on a schema begins with that is being filled; then ms, by the clock of the database. */
+const BEGUN = 'authserver restores into it since ';
+const NOW = '(extract(epoch from clock_timestamp()) * 1000)::bigint';
+const DAY = 24 * 60 * 60 * 1000;
 const LOCK_TIMEOUT = 3000;
 const PATIENCE = 60_000;
 const FIRST_PAUSE = 500;
@@ -61,9 +65,34 @@ export function inSchema(options: PostgresOptions, schema: string): PostgresOpti
   return { ...options, dsn: withSearchPath(options.dsn, schema) };
 }
 
-/** Failures: `configuration` when the role may not, `unavailable`. */
+/**
+ * Makes a schema that is to be swapped in, and notes when: a process that is killed may leave nobody who knows of it.
+ * Failures: `configuration` when the role may not, `unavailable`.
+ */
 export async function makeSchema(options: PostgresOptions, name: string): Promise<void> {
-  await connected(options, (client) => client.query(`create schema ${escapeIdentifier(name)}`));
+  await connected(options, (client) =>
+    inTransaction(client, async () => {
+      const { rows } = await client.query<{ now: string }>(`select ${NOW}::text as now`);
+      const schema = escapeIdentifier(name);
+      await client.query(`create schema ${schema}`);
+      await client.query(`comment on schema ${schema} is ${escapeLiteral(`${BEGUN}${rows[0]?.now}`)}`);
+    }),
+  );
+}
+
+/** Drops schemas of this prefix that were made by `makeSchema` more than a day ago, and never swapped in. */
+export async function sweepSchemas(options: PostgresOptions, prefix: string): Promise<void> {
+  const abandoned = await connected(options, (client) =>
+    namesOf(
+      client,
+      `select nspname as name from pg_namespace
+       where starts_with(nspname, $1) and nspowner = current_user::regrole
+         and starts_with(obj_description(oid, 'pg_namespace'), $2)
+         and substr(obj_description(oid, 'pg_namespace'), length($2) + 1)::bigint < ${NOW} - ${DAY}`,
+      [prefix, BEGUN],
+    ),
+  );
+  for (const name of abandoned) await dropSchema(options, name);
 }
 
 /** With all that is in it. Nothing happens where there is none. */
@@ -205,10 +234,7 @@ export function serversConnected(others: readonly OtherSession[]): Failure {
   });
 }
 
-async function stayingSessions(
-  client: Client,
-  servers: readonly string[],
-): Promise<readonly OtherSession[]> {
+async function stayingSessions(client: Client, servers: readonly string[]): Promise<readonly OtherSession[]> {
   const deadline = performance.now() + FAREWELL;
   for (;;) {
     // What a transaction has seen of the statistics, it goes on seeing.

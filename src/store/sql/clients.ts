@@ -71,7 +71,8 @@ const expireSecrets = statement<{ client_id: string; at: number }>('clients.expi
       .updateTable('client_secrets')
       .set({ expires_at: at })
       .where('client_id', '=', client_id)
-      .where((where) => where.or([where('expires_at', 'is', null), where('expires_at', '>', at)])),
+      .where((where) => where.or([where('expires_at', 'is', null), where('expires_at', '>', at)]))
+      .returning('created_at'),
 );
 export const deleteClient = statement<{ id: string }>('clients.deleteClient')((db, { id }) =>
   db.deleteFrom('clients').where('id', '=', id),
@@ -118,9 +119,11 @@ export const clients: Verbs<ClientStore> = {
   }),
   addSecret: write(async (db, { secret, former_expire_at }) => {
     if (!(await db.first(findClient, { id: secret.client_id }))) return { outcome: 'unknown' };
-    await db.run(expireSecrets, { client_id: secret.client_id, at: former_expire_at });
+    const { client_id, id: subject } = secret;
+    const former = await db.all(expireSecrets, { client_id, at: former_expire_at });
     await db.run(insertSecret, secret);
-    const { client_id, created_at: at, id: subject } = secret;
+    // Not before any of them was made, whatever the clock says: a replay ends those up to this time.
+    const at = Math.max(secret.created_at, ...former.map(({ created_at }) => created_at));
     const detail = { former_expire_at };
     await noteRevocation(db, { kind: 'client_secret_rotated', at, client_id, subject, detail });
     return { outcome: 'added' };

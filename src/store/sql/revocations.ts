@@ -14,13 +14,11 @@
  * - setting_rotated: subject the name of the setting
  */
 import type { RevocationKind, RevocationRecord } from '../records.ts';
-import { revocationId } from '../revocation-id.ts';
+import { LAST_REVOCATION, revocationId } from '../revocation-id.ts';
 import type { RevocationStore } from '../store.ts';
 import { columns, statement } from './statement.ts';
 import { read, type Transaction, type Verbs, write } from './verb.ts';
 
-/** The setting that holds the number of the last revocation; there is none before the first. */
-const HEAD = 'revocations.head';
 export const OWN = ['id', 'at', 'kind', 'user_id', 'client_id', 'subject', 'detail_json'] as const;
 
 /**
@@ -85,7 +83,7 @@ export interface Taken {
 /** Notes what was taken away. The last thing that a unit of work does: others wait for its number. */
 export async function noteRevocation(db: Transaction, taken: Taken): Promise<void> {
   const { kind, at, user_id = null, client_id = null, subject = null, detail = {} } = taken;
-  const head = await db.first(takeNumber, { name: HEAD, at });
+  const head = await db.first(takeNumber, { name: LAST_REVOCATION, at });
   if (!head) throw new Error('the number of the last revocation is missing');
   const row = { at, kind, user_id, client_id, subject, detail_json: JSON.stringify(detail) };
   const id = revocationId(Number(head.epoch), Number(head.value), row);

@@ -52,6 +52,24 @@ export const upsertSetting = statement<SettingRecord>('singles.upsertSetting')((
       conflict.column('name').doUpdateSet({ value: setting.value, updated_at: setting.updated_at }),
     ),
 );
+/** The time never goes back, whatever the clock does: a replay takes away what was set up to it. */
+const replaceSetting = statement<SettingRecord>('singles.replaceSetting')((db, setting) =>
+  db
+    .insertInto('settings')
+    .values(columns(setting, ['name', 'value', 'updated_at']))
+    .onConflict((conflict) =>
+      conflict.column('name').doUpdateSet(({ eb, ref }) => ({
+        value: setting.value,
+        updated_at: eb
+          .case()
+          .when('settings.updated_at', '>', setting.updated_at)
+          .then(ref('settings.updated_at'))
+          .else(setting.updated_at)
+          .end(),
+      })),
+    )
+    .returning('updated_at'),
+);
 const swapSetting = statement<SettingRecord & { former: string }>('singles.swapSetting')((db, setting) =>
   db
     .updateTable('settings')
@@ -72,8 +90,8 @@ export const settings: Verbs<SettingStore> = {
     return { outcome: 'kept', value: kept?.value ?? setting.value };
   }),
   rotate: write(async (db, { setting }) => {
-    await db.run(upsertSetting, setting);
-    const { name: subject, updated_at: at } = setting;
+    const at = (await db.first(replaceSetting, setting))?.updated_at ?? setting.updated_at;
+    const { name: subject } = setting;
     await noteRevocation(db, { kind: 'setting_rotated', at, subject });
   }),
   swap: writeOnce(

@@ -25,13 +25,23 @@ export const insertUser = statement<UserRecord>('users.insertUser')((db, user) =
 export const insertPassword = statement<PasswordRecord>('users.insertPassword')((db, password) =>
   db.insertInto('passwords').values(columns(password, ['user_id', 'hash', 'changed_at'])),
 );
+/** The time of a change never goes back, whatever the clock does: a replay takes away the passwords up to it. */
 const upsertPassword = statement<PasswordRecord>('users.upsertPassword')((db, password) =>
   db
     .insertInto('passwords')
     .values(columns(password, ['user_id', 'hash', 'changed_at']))
     .onConflict((conflict) =>
-      conflict.column('user_id').doUpdateSet({ hash: password.hash, changed_at: password.changed_at }),
-    ),
+      conflict.column('user_id').doUpdateSet(({ eb, ref }) => ({
+        hash: password.hash,
+        changed_at: eb
+          .case()
+          .when('passwords.changed_at', '>', password.changed_at)
+          .then(ref('passwords.changed_at'))
+          .else(password.changed_at)
+          .end(),
+      })),
+    )
+    .returning('changed_at'),
 );
 export const findById = statement<{ id: string }>('users.findById')((db, { id }) =>
   db.selectFrom('users').selectAll().where('id', '=', id),
@@ -99,8 +109,8 @@ export const users: Verbs<UserStore> = {
   ),
   setPassword: write(
     async (db, password) => {
-      await db.run(upsertPassword, password);
-      const { user_id, changed_at: at } = password;
+      const { user_id } = password;
+      const at = (await db.first(upsertPassword, password))?.changed_at ?? password.changed_at;
       await endEverything(db, user_id, at, 'password_changed');
       await noteRevocation(db, { kind: 'password_changed', at, user_id });
       return { outcome: 'set' };

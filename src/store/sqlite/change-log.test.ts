@@ -1,7 +1,8 @@
-import { copyFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import fs, { copyFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { engines, type FreshStorage, freshStorage } from '../../../test/setup/engines.ts';
 import { migrateSchema, openStore } from '../../app/open-store.ts';
 import { systemClock } from '../../kernel/clock.ts';
@@ -198,6 +199,25 @@ describe.skipIf(!here)('the log of what is committed (needs the sqlite engine)',
       expect(reason).toBe('the database was restored');
     });
 
+    it('when the clock went back by more than moments, with the times that it tells now', async () => {
+      const DAY = 86_400_000;
+      let now = NOW;
+      const commit = () => logged().commits.run({ ...batch(put()), sentAt: now });
+      const chains: string[] = [];
+      // There and back, twice: chains sort by age all the same.
+      for (const step of [0, DAY, -DAY, 1000, -DAY, 2 * DAY]) {
+        now += step;
+        await commit();
+        await commit();
+        chains.push(position()?.chain ?? '');
+        const header = readSpoolHeader(listSpool(folder).at(-1)?.path ?? '')?.header;
+        expect(header?.begun_at).toBeLessThanOrEqual(now);
+        expect(frames().at(-1)?.at).toBe(now);
+      }
+      expect(new Set(chains).size).toBe(3);
+      expect([...chains].sort()).toEqual(chains);
+    });
+
     it('when its spool is gone', async () => {
       const reason = await began(() => {
         for (const spooled of listSpool(folder)) removeSpool(spooled);
@@ -217,6 +237,30 @@ describe.skipIf(!here)('the log of what is committed (needs the sqlite engine)',
     await logged().commits.run(batch(put()));
     await logged().commits.run(batch(put()));
     expect(position()?.batch).toBe(1);
+  });
+
+  it('leaves nothing behind for each batch while the disk is full', async () => {
+    const written = vi.spyOn(fs, 'writeSync').mockImplementation(() => {
+      throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
+    });
+    syncBuiltinESMExports();
+    try {
+      const { commits } = logged();
+      for (let n = 0; n < 5; n++) {
+        const [answer] = await commits.run(batch(put()));
+        expect(answer).toHaveProperty('value');
+      }
+      expect(written).toHaveBeenCalled();
+      expect(readdirSync(folder)).toEqual([]);
+    } finally {
+      written.mockRestore();
+      syncBuiltinESMExports();
+    }
+    const { commits } = logged();
+    await commits.run(batch(put()));
+    await commits.run(batch(put()));
+    expect(position()?.batch).toBe(1);
+    expect(frames()).toHaveLength(1);
   });
 
   it('ends a run in the middle of a chain when somebody says so', async () => {

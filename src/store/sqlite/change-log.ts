@@ -4,10 +4,10 @@
  * log; at the next start the database tells whether the last frame counts.
  */
 import type { DatabaseSync, Session, StatementSync } from 'node:sqlite';
-import { makeIds } from '../../kernel/ids.ts';
+import { makeIds, timeIn } from '../../kernel/ids.ts';
 import type { Random } from '../../kernel/random.ts';
 import { type LogPosition, NO_POSITION, POSITION, readPosition, writeFrame } from '../change-frame.ts';
-import { shippedUpTo } from '../change-spool.ts';
+import { listSpool, shippedUpTo } from '../change-spool.ts';
 import { beginSpool, dropSpool, resumeSpool, type SpoolWriter, spoolSize } from './change-spool-writer.ts';
 
 export interface ChangeLogOptions {
@@ -20,6 +20,8 @@ export interface ChangeLogOptions {
 
 /** What waits for targets that are away may fill so much of the disk; then the log begins anew. */
 const LIMIT = 256 * 2 ** 20;
+/** So far, ms, the clock may go back: what is committed until it has caught up counts as made at the time before. */
+const STEP_BACK = 5000;
 
 interface Standing extends LogPosition {
   /** As the database has it. */
@@ -107,6 +109,8 @@ export class ChangeLog {
 
   #append(changes: Uint8Array, now: number): string | undefined {
     const { chain, batch, value, time } = this.#standing as Standing;
+    // Held to the time before, whatever is committed until then would be missing from each moment that is asked for.
+    if (time - now > STEP_BACK) return 'the clock went back';
     const next = standingAt({ chain, batch: batch + 1 }, Math.max(now, time));
     // Somebody has ended the chain: a migration, or whoever found a fault in what was shipped.
     if (this.#swap.run(next.value, next.time, POSITION, value).changes !== 1) return 'the last one was ended';
@@ -132,10 +136,15 @@ export class ChangeLog {
 
   /** The batch in hand is in no chain: the new one begins after it, and needs a backup that is made after it. */
   #beginChain(reason: string, now: number): void {
-    const former = Number(this.#read.get(POSITION)?.['updated_at'] ?? 0);
-    const since = Math.max(now, former);
-    const chain = chainId(Math.max(now, former + 1), this.#random);
     const { folder, longestFile } = this.#options;
+    const { value, updated_at = 0 } = { ...this.#read.get(POSITION) } as {
+      value?: string;
+      updated_at?: number;
+    };
+    const former = readPosition(value)?.chain ?? listSpool(folder).at(-1)?.chain;
+    const since = updated_at - now > STEP_BACK ? now : Math.max(now, updated_at);
+    const newest = Math.max(updated_at, former === undefined ? 0 : timeIn(former));
+    const chain = chainId(Math.max(now, newest + 1), this.#random);
     this.#forget();
     try {
       this.#spool = beginSpool(

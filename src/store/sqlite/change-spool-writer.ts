@@ -1,4 +1,4 @@
-import { closeSync, ftruncateSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { closeSync, ftruncateSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { firstDigest, type LogPosition, type WrittenFrame } from '../change-frame.ts';
 import {
@@ -134,12 +134,15 @@ export function spoolSize(folder: string): number {
 
 function beginFile(folder: string, header: SpoolHeader): State {
   // What is there by this name was begun by a process that was killed before its commit.
-  const descriptor = openSync(path.join(folder, spoolName(header)), 'w', 0o600);
+  const file = path.join(folder, spoolName(header));
+  const descriptor = openSync(file, 'w', 0o600);
   const line = headerLine(header);
   try {
     writeAll(descriptor, line, 0);
   } catch (error) {
     closeSync(descriptor);
+    // A full disk would get another one with each batch.
+    rmSync(file, { force: true });
     throw error;
   }
   const mark = { offset: line.length, batch: header.first - 1, digest: Buffer.from(header.digest, 'hex') };
