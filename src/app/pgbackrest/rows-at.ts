@@ -80,11 +80,11 @@ function scratchFolder({ config }: Place): string {
   return path.join(path.dirname(config), 'scratch');
 }
 
-/** The newest backup that was whole before the moment. */
+/** The newest backup that was whole before the moment; its end is told in whole seconds, of which the last may not be over. */
 function backupBefore({ ok, message, backups }: Repository, time: number): RepositoryBackup {
   if (!ok) throw new Failure('not_found', `The repository of pgBackRest cannot be used: ${message}.`);
   const usable = backups.filter(({ restorable }) => restorable);
-  const found = usable.filter((backup) => backup.stopped_at <= time).at(-1);
+  const found = usable.filter((backup) => backup.stopped_at + 1000 <= time).at(-1);
   if (found) return found;
   const [oldest] = usable;
   const from = oldest ? new Date(oldest.stopped_at + 1000).toISOString() : 'nowhere: there is no backup yet';

@@ -91,13 +91,15 @@ async function endOf(
   { located, chains, spool, at, time, target }: LogEnd,
 ): Promise<Pick<Replayed, 'reached' | 'complete'>> {
   const head = await reader.head(located.chain);
-  const isWhole = head !== undefined && head.last <= at && !located.segments.some(({ last }) => last > at);
-  const reached = isWhole ? Math.max(head.until, time ?? 0) : time;
+  const spooled = spool === undefined ? [] : new SpoolView(spool).chains();
+  // A spool that is there has the last of its chain.
+  const hasEnd = head !== undefined || spooled.some(({ chain }) => chain === located.chain);
+  const isWhole = hasEnd && (head?.last ?? 0) <= at && !located.segments.some(({ last }) => last > at);
+  const reached = isWhole && head ? Math.max(head.until, time ?? 0) : time;
   if (target !== Number.POSITIVE_INFINITY) {
     const complete = reached !== undefined && reached >= target && isWhole;
     return { reached: complete ? target : reached, complete };
   }
-  const spooled = spool === undefined ? [] : new SpoolView(spool).chains();
   const isNewest = ![...chains, ...spooled].some(({ chain }) => chain > located.chain);
   return { reached, complete: isWhole && isNewest };
 }

@@ -5,6 +5,7 @@ import {
   reachOf,
   readSegmentName,
   type SegmentName,
+  withinMerged,
 } from '../../archive/log/names.ts';
 import { readSegment, type SegmentHeader } from '../../archive/log/segment.ts';
 import type { Shelf } from '../../archive/targets/shelf.ts';
@@ -17,8 +18,11 @@ export type ChainFault = string | undefined;
 
 /** Of those that were looked at before, so many are read again at each look. */
 const AGAIN = 16;
-/** So many are read together. */
+/** So many are read at one look; what is left is read at the next ones. */
+const MOST = 128;
+/** So many are read together, or removed. */
 const TOGETHER = 4;
+const REMOVED_TOGETHER = 16;
 
 export class ChainOnShelf {
   readonly chain: string;
@@ -67,29 +71,40 @@ export class ChainOnShelf {
    * Failures: those of a Shelf.
    */
   async inspect(identity: BackupIdentity, signal?: AbortSignal): Promise<ChainFault> {
+    const fault = await this.#inspectOnce(identity, signal);
+    // Somebody who prunes may take away what was just listed: what is wrong is so at a second look.
+    return fault === undefined ? undefined : this.#inspectOnce(identity, signal);
+  }
+
+  /** Takes away what lies within a merged segment that was read whole, and was read itself. Failures: those of a Shelf. */
+  async removeMerged(signal?: AbortSignal): Promise<void> {
+    const read = [...this.#seen.keys()].flatMap((name) => readSegmentName(name) ?? []);
+    for (const some of chunks(withinMerged(read), REMOVED_TOGETHER)) {
+      if (signal?.aborted) return;
+      await Promise.all(some.map(({ name }) => this.#shelf.remove(name)));
+      for (const { name } of some) this.#seen.delete(name);
+    }
+  }
+
+  async #inspectOnce(identity: BackupIdentity, signal: AbortSignal | undefined): Promise<ChainFault> {
+    // More may come while it is listed.
+    const { shipped } = this;
     const { segments } = await filesOf(this.#shelf, this.chain, signal);
     const frames = segments.filter(({ last }) => last > 0);
     const end = reachOf(frames, frames[0]?.first ?? 1);
-    if (end < this.shipped) return `batches from ${end + 1} on are missing`;
+    if (end < shipped) return `batches from ${end + 1} on are missing`;
     this.#forgetAllBut(segments);
-    const fresh = segments.filter(({ name }) => !this.#seen.has(name));
-    const newest = segments.at(-1);
-    const again = segments.filter(({ name }) => name === newest?.name || this.#oldest().includes(name));
-    for (const some of chunks([...new Set([...fresh, ...again])])) {
+    const oldest = this.#oldest();
+    const again = segments.filter(({ name }) => oldest.includes(name));
+    // After a start all is new, which may be much.
+    const fresh = segments.filter(({ name }) => !this.#seen.has(name)).reverse();
+    const first = [...segments.slice(-1), ...again, ...fresh.filter(({ isMerged }) => isMerged)];
+    for (const some of chunks([...new Set([...first, ...fresh])].slice(0, MOST), TOGETHER)) {
       const faults = await Promise.all(some.map((segment) => this.#check(segment, identity, signal)));
       const fault = faults.find((found) => found !== undefined);
       if (fault !== undefined) return fault;
     }
     return this.#brokenLink(frames);
-  }
-
-  /** Takes away segments that lie within the merged one of these frames. Failures: those of a Shelf. */
-  async removeWithin(first: number, last: number, signal?: AbortSignal): Promise<void> {
-    const { segments } = await filesOf(this.#shelf, this.chain, signal);
-    for (const segment of segments) {
-      if (segment.isMerged || segment.first < first || segment.last > last) continue;
-      await this.#shelf.remove(segment.name);
-    }
   }
 
   async #check(
@@ -145,8 +160,8 @@ async function filesOf(shelf: Shelf, chain: string, signal: AbortSignal | undefi
   }
 }
 
-function* chunks<T>(items: readonly T[]): Generator<readonly T[]> {
-  for (let at = 0; at < items.length; at += TOGETHER) yield items.slice(at, at + TOGETHER);
+function* chunks<T>(items: readonly T[], size: number): Generator<readonly T[]> {
+  for (let at = 0; at < items.length; at += size) yield items.slice(at, at + size);
 }
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array, void> {

@@ -1,6 +1,6 @@
 /** What of the recovery log nobody can use any more goes with the backups that it followed. */
-import { headName, listLog, type SegmentName } from '../../archive/log/names.ts';
-import { readSegmentHeader, type SegmentReading } from '../../archive/log/segment.ts';
+import { headName, listLog, type SegmentName, withinMerged } from '../../archive/log/names.ts';
+import { readSegment, readSegmentHeader, type SegmentReading } from '../../archive/log/segment.ts';
 import type { Shelf } from '../../archive/targets/shelf.ts';
 import { asFailure } from '../../kernel/errors.ts';
 
@@ -11,8 +11,9 @@ export interface ExpireRequest extends SegmentReading {
 }
 
 /**
- * Removes segments that end before that time, from the oldest on, and answers their names. What cannot be believed stays,
- * and so does the newest chain's first segment, which tells of everything that was taken away before.
+ * Removes segments that end before that time, from the oldest on, and small ones that lie within a merged one, where the
+ * server may not remove them; answers their names. What cannot be believed stays, and so does the newest chain's first
+ * segment, which tells of everything that was taken away before.
  * Failures: those of a Shelf.
  */
 export async function expireLog(shelf: Shelf, request: ExpireRequest): Promise<readonly string[]> {
@@ -27,6 +28,8 @@ export async function expireLog(shelf: Shelf, request: ExpireRequest): Promise<r
     if (gone.length === segments.length && !isNewest) {
       names.push(...keys, ...(hasHead ? [headName(chain)] : []));
     }
+    const rest = segments.filter((segment) => !gone.includes(segment));
+    names.push(...(await withinWhole(shelf, rest, request)));
     if (!dryRun) for (const name of names) await shelf.remove(name);
     removed.push(...names);
   }
@@ -51,14 +54,34 @@ async function expired(
   return gone;
 }
 
+/** Names of those that nobody needs beside a merged one that is whole. */
+async function withinWhole(
+  shelf: Shelf,
+  segments: readonly SegmentName[],
+  reading: SegmentReading,
+): Promise<readonly string[]> {
+  const within: string[] = [];
+  for (const merged of segments.filter(({ isMerged }) => isMerged)) {
+    const found = withinMerged([merged, ...segments.filter((segment) => !segment.isMerged)]);
+    if (found.length > 0 && (await believed(readSegment(shelf, merged.name, reading))))
+      within.push(...found.map(({ name }) => name));
+  }
+  return [...new Set(within)];
+}
+
 /** When the last of what it holds was committed; undefined when it does not say so in a way that can be believed. */
 async function endOf(
   shelf: Shelf,
   { name }: SegmentName,
   reading: SegmentReading,
 ): Promise<number | undefined> {
+  return (await believed(readSegmentHeader(shelf, name, reading)))?.to;
+}
+
+/** Undefined when it is gone, or is not what it says. */
+async function believed<T>(reading: Promise<T>): Promise<T | undefined> {
   try {
-    return (await readSegmentHeader(shelf, name, reading)).to;
+    return await reading;
   } catch (error) {
     const failure = asFailure(error);
     if (failure.code === 'refused' || failure.code === 'not_found') return undefined;

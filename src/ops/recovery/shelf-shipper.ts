@@ -1,5 +1,5 @@
 import { writeHead } from '../../archive/log/head.ts';
-import { asFailure } from '../../kernel/errors.ts';
+import { asFailure, Failure } from '../../kernel/errors.ts';
 import { type LogPosition, POSITION, readPosition } from '../../store/change-frame.ts';
 import { noteShipped, type SpoolHeader, shippedUpTo } from '../../store/change-spool.ts';
 import { type ChainFault, ChainOnShelf } from './chain-on-shelf.ts';
@@ -7,17 +7,25 @@ import { standingRevocations } from './revocation-segment.ts';
 import type { SegmentMaker } from './segment-maker.ts';
 import type { LogShelf, ShelfState, ShipperParts } from './shipping.ts';
 import type { SpooledChain, SpoolView } from './spool-view.ts';
+import { Tries } from './tries.ts';
 
 /** A segment should hold up neither the event loop nor the memory while it is made; bytes. */
 const LARGEST = 4 * 2 ** 20;
-/** How long a shelf that fails is left alone at most, ms. */
-const LONGEST_PAUSE = 30_000;
 /** A shelf that was not served for so many intervals is behind, whatever it had then. */
 const MISSED = 10;
 
-/** Brings the log to one shelf, and looks after what lies there. Not to be asked twice at once. */
+/** What was shipped, and what was found to be wrong. */
+export interface Shipped {
+  /** Where the database stood. */
+  readonly position: LogPosition | undefined;
+  readonly fault: ChainFault;
+}
+
+/** Brings the log to one shelf, and looks after what lies there: both at once, for a look may take long. */
 export class ShelfShipper {
   readonly name: string;
+  readonly shipping: Tries;
+  readonly looking: Tries;
   readonly #shelf: LogShelf['shelf'];
   readonly #parts: ShipperParts;
   readonly #spool: SpoolView;
@@ -25,10 +33,10 @@ export class ShelfShipper {
   readonly #chains = new Map<string, ChainOnShelf>();
   /** Chains that go on no more, and that the shelf has to their ends. */
   readonly #complete = new Set<string>();
+  /** One shipment follows the other, whoever asks for it. */
+  #last: Promise<unknown> = Promise.resolve();
   #waitingSince: number | undefined;
   #servedAt: number;
-  #failures = 0;
-  #problem: string | undefined;
 
   constructor({ name, shelf }: LogShelf, parts: ShipperParts, spool: SpoolView, maker: SegmentMaker) {
     this.name = name;
@@ -37,57 +45,90 @@ export class ShelfShipper {
     this.#spool = spool;
     this.#maker = maker;
     this.#servedAt = parts.clock.now();
+    this.shipping = new Tries(name, parts, 'the recovery log does not reach a backup target');
+    this.looking = new Tries(name, parts, 'nobody can look after the recovery log on a backup target');
   }
 
   state(): ShelfState {
     const now = this.#parts.clock.now();
     const missed = now - this.#servedAt > MISSED * this.#parts.pace.interval;
     const since = this.#waitingSince ?? (missed ? this.#servedAt : now);
-    return { shelf: this.name, lag: Math.max(0, now - since), problem: this.#problem };
+    const problem = this.shipping.problem ?? this.looking.problem;
+    return { shelf: this.name, lag: Math.max(0, now - since), problem };
   }
 
-  /** Up to which batch the spool need not keep a chain for this shelf. */
-  has(chain: string, isCurrent: boolean): number {
+  /**
+   * Up to which batch the spool need not keep a chain for this shelf.
+   * @param isFull what was only shipped need not wait for being merged
+   */
+  has(chain: string, isCurrent: boolean, isFull: boolean): number {
     if (!isCurrent && this.#complete.has(chain)) return Number.POSITIVE_INFINITY;
-    return this.#chains.get(chain)?.merged ?? 0;
+    const on = this.#chains.get(chain);
+    return (isFull ? on?.shipped : on?.merged) ?? 0;
   }
 
-  /** Ships whatever was committed; the position is that of the database. Failures: those of a Shelf, `configuration`. */
-  async ship(position: LogPosition | undefined, signal: AbortSignal): Promise<ChainFault> {
+  /** Ships whatever was committed. Failures: those of a Shelf, `configuration`; `unavailable` without a spool. */
+  ship(signal: AbortSignal): Promise<Shipped> {
+    const turn = this.#last.then(() => this.#ship(signal));
+    this.#last = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #ship(signal: AbortSignal): Promise<Shipped> {
+    const { clock, store } = this.#parts;
+    this.#heedClock();
+    const position = readPosition((await store.settings.get({ name: POSITION }))?.value);
     let fault: ChainFault;
     const spooled = this.#spool.chains();
     for (const one of spooled) {
       const isCurrent = one.chain === position?.chain;
       if (this.#complete.has(one.chain)) continue;
-      const upTo = isCurrent ? position.batch : ((await this.#spool.end(one.chain)) ?? 0);
       const on = await this.#find(one.chain, signal);
+      const upTo = isCurrent ? position.batch : ((await this.#spool.end(one.chain)) ?? 0);
       if (isCurrent && on.isNew) await this.#shipRevocations(on, one.header, signal);
       await this.#shipChain(on, one, upTo, signal);
       if (!isCurrent) this.#complete.add(one.chain);
       else if (on.shipped !== upTo && upTo > 0) fault = mismatch(on.shipped, upTo);
     }
-    if (position && position.batch > 0 && !spooled.some(({ chain }) => chain === position.chain)) {
+    if (position && !spooled.some(({ chain }) => chain === position.chain)) {
+      if (position.batch === 0) throw this.#notSpooled();
       fault = 'the spool is gone';
     }
     this.#waitingSince = undefined;
-    this.#servedAt = this.#parts.clock.now();
-    return fault;
+    this.#servedAt = clock.now();
+    return { position, fault };
+  }
+
+  /** A time that has not come yet, by a clock that went back, would make any lag none. */
+  #heedClock(): void {
+    const now = this.#parts.clock.now();
+    this.#servedAt = Math.min(this.#servedAt, now);
+    if (this.#waitingSince !== undefined) this.#waitingSince = Math.min(this.#waitingSince, now);
+  }
+
+  /** Each commit begins a chain, and nothing is logged. */
+  #notSpooled(): Failure {
+    this.#waitingSince ??= this.#parts.clock.now();
+    return new Failure('unavailable', 'The recovery log cannot be written beside the database.', {
+      detail: `nothing is in ${this.#parts.folder}`,
+      hint: 'See that the disk is not full, and that the server may write in that folder. It tries again with each commit.',
+    });
   }
 
   /** Looks at what lies there, tidies it up, and says until when it is complete. Failures: those of a Shelf. */
-  async look(signal: AbortSignal): Promise<ChainFault> {
-    const { clock, store } = this.#parts;
+  async look(signal: AbortSignal): Promise<Shipped> {
+    const { clock, store, identity } = this.#parts;
     const until = clock.now();
     // Writes are made one after the other: what was begun before is done when this is.
     await store.health.ping({});
-    const position = readPosition((await store.settings.get({ name: POSITION }))?.value);
-    const fault = await this.ship(position, signal);
+    const shipped = await this.ship(signal);
+    const { position } = shipped;
     const on = position && this.#chains.get(position.chain);
     const header = this.#spool.chains().find(({ chain }) => chain === position?.chain)?.header;
-    if (fault !== undefined || !on || !header) return fault;
-    const found = await on.inspect(await this.#parts.identity(), signal);
-    if (found !== undefined) return found;
+    if (shipped.fault !== undefined || !on || !header) return shipped;
     await this.#merge(on, signal);
+    const fault = await on.inspect(await identity(), signal);
+    if (fault !== undefined) return { position, fault };
     const { chain, deployment_id, restore_epoch, schema_version, begun_at } = header;
     await writeHead(
       this.#shelf,
@@ -101,30 +142,10 @@ export class ShelfShipper {
         last: position.batch,
         until,
       },
-      (await this.#parts.identity()).signer,
+      (await identity()).signer,
     );
-    return undefined;
-  }
-
-  /** Does it, and answers how long to leave the shelf alone, ms: trouble is told once, and then it is tried ever less often. */
-  async attempt(work: () => Promise<void>, signal: AbortSignal): Promise<number> {
-    const { log, pace } = this.#parts;
-    try {
-      await work();
-      if (this.#failures > 0) log.info({ target: this.name }, 'the recovery log reaches the target again');
-      this.#failures = 0;
-      this.#problem = undefined;
-      return pace.interval;
-    } catch (error) {
-      if (signal.aborted) return 0;
-      const { message, detail = message, hint } = asFailure(error);
-      if (this.#problem !== message) {
-        log.error({ target: this.name, detail, hint }, 'the recovery log does not reach a backup target');
-      }
-      this.#problem = message;
-      this.#failures += 1;
-      return Math.min(pace.interval * 2 ** Math.min(this.#failures, 10), LONGEST_PAUSE);
-    }
+    await this.#removeMerged(on, signal);
+    return shipped;
   }
 
   async #shipChain(
@@ -154,7 +175,7 @@ export class ShelfShipper {
 
   /** Puts small segments together once they are old, or many. */
   async #merge(on: ChainOnShelf, signal: AbortSignal): Promise<void> {
-    const { clock, identity, log, pace } = this.#parts;
+    const { clock, identity, pace } = this.#parts;
     const start = this.#spool.chains().find(({ chain }) => chain === on.chain)?.start ?? 0;
     for (;;) {
       const after = Math.max(on.merged, start);
@@ -162,12 +183,18 @@ export class ShelfShipper {
       if (!stretch) return;
       if (stretch.size < pace.mergeSize && stretch.from > clock.now() - pace.mergeAge) return;
       await on.put(await this.#maker.ofChanges(stretch, true, await identity()), signal);
-      try {
-        await on.removeWithin(stretch.first, stretch.last, signal);
-      } catch (error) {
-        // Where the server may not delete they stay; a reader takes the larger one.
-        log.debug({ target: this.name, detail: asFailure(error).message }, 'small log segments stay');
-      }
+    }
+  }
+
+  async #removeMerged(on: ChainOnShelf, signal: AbortSignal): Promise<void> {
+    try {
+      await on.removeMerged(signal);
+    } catch (error) {
+      // Where the server may not delete they stay until somebody prunes who may; a reader takes the larger one.
+      this.#parts.log.debug(
+        { target: this.name, detail: asFailure(error).message },
+        'small log segments stay',
+      );
     }
   }
 

@@ -5,12 +5,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type LogPosition, NO_POSITION, POSITION, readPosition } from '../../store/change-frame.ts';
 import { sweepNotes } from '../../store/change-spool.ts';
-import type { ChainFault } from './chain-on-shelf.ts';
 import { SegmentMaker } from './segment-maker.ts';
-import { ShelfShipper } from './shelf-shipper.ts';
+import { ShelfShipper, type Shipped } from './shelf-shipper.ts';
 import type { ShelfState, ShipperParts } from './shipping.ts';
 import { SpoolView } from './spool-view.ts';
 
+/** What was shipped stays in the spool until it is merged, but not more of it than so many bytes. */
+const KEPT = 64 * 2 ** 20;
 /** How long a stop waits for the last shipment, ms. */
 const FLUSH_PATIENCE = 5000;
 
@@ -29,7 +30,8 @@ export class LogShipper {
     const maker = new SegmentMaker(parts.random);
     this.#shelves = parts.shelves.map((one) => new ShelfShipper(one, parts, this.#spool, maker));
     sweepNotes(parts.folder);
-    this.#running = Promise.all(this.#shelves.map((shelf) => this.#serve(shelf)));
+    const served = this.#shelves.flatMap((shelf) => [this.#keepShipping(shelf), this.#keepLooking(shelf)]);
+    this.#running = Promise.all(served);
   }
 
   /** The chain that is written now, once it is known. */
@@ -52,22 +54,30 @@ export class LogShipper {
     late.abort();
   }
 
-  async #serve(shelf: ShelfShipper): Promise<void> {
+  async #keepShipping(shelf: ShelfShipper): Promise<void> {
     const { signal } = this.#stop;
-    const { clock, pace } = this.#parts;
-    let lookedAt = Number.NEGATIVE_INFINITY;
-    const serveOnce = async () => {
-      const position = await this.#position();
-      if (position) this.#notice(position);
-      await this.#heed(shelf, await shelf.ship(position, signal));
-      this.#tidy(position);
-      const now = clock.now();
-      if (!position || Math.abs(now - lookedAt) < pace.look) return;
-      await this.#heed(shelf, await shelf.look(signal));
-      lookedAt = now;
+    const ship = async () => {
+      const present = await this.#position();
+      if (present) this.#notice(present);
+      const shipped = await shelf.ship(signal);
+      await this.#heed(shelf, shipped);
+      this.#tidy(shipped.position);
     };
     while (!signal.aborted) {
-      const pause = await shelf.attempt(serveOnce, signal);
+      const pause = await shelf.shipping.attempt(ship, this.#parts.pace.interval, signal);
+      await sleep(pause, undefined, { signal, ref: false }).catch(() => undefined);
+    }
+  }
+
+  /** Beside the other: a bucket takes its time over thousands of files. */
+  async #keepLooking(shelf: ShelfShipper): Promise<void> {
+    const { signal } = this.#stop;
+    const { interval, look } = this.#parts.pace;
+    const lookOnce = async () => this.#heed(shelf, await shelf.look(signal));
+    while (!signal.aborted) {
+      // Before the first commit there is nothing to look at.
+      const isBegun = (await this.#position().catch(() => undefined)) !== undefined;
+      const pause = isBegun ? await shelf.looking.attempt(lookOnce, look, signal) : interval;
       await sleep(pause, undefined, { signal, ref: false }).catch(() => undefined);
     }
   }
@@ -86,16 +96,19 @@ export class LogShipper {
 
   /** Takes away from the spool what all shelves have, those included that are away. */
   #tidy(position: LogPosition | undefined): void {
+    const isFull = this.#spool.size() > KEPT;
     for (const { chain } of this.#spool.chains()) {
       const isCurrent = chain === position?.chain;
-      const upTo = Math.min(...this.#shelves.map((shelf) => shelf.has(chain, isCurrent)));
+      const upTo = Math.min(...this.#shelves.map((shelf) => shelf.has(chain, isCurrent, isFull)));
       this.#spool.remove(chain, upTo, !isCurrent && upTo === Number.POSITIVE_INFINITY);
     }
   }
 
   /** The chain ends where it is found to be damaged: the database is told, and its next commit begins another. */
-  async #heed(shelf: ShelfShipper, fault: ChainFault): Promise<void> {
+  async #heed(shelf: ShelfShipper, { position, fault }: Shipped): Promise<void> {
     if (fault === undefined) return;
+    // What is wrong with a chain that has ended meanwhile is no fault of the one that follows.
+    if ((await this.#position())?.chain !== position?.chain) return;
     const { store, clock, log, events } = this.#parts;
     log.error({ target: shelf.name, fault }, 'the recovery log on a backup target is damaged');
     events.chainBroke(shelf.name);

@@ -60,6 +60,11 @@ export class SpoolView {
     return [...found.values()];
   }
 
+  /** Bytes of all chains. */
+  size(): number {
+    return listSpool(this.folder).reduce((sum, { size }) => sum + size, 0);
+  }
+
   /** The last frame of a chain; undefined when nothing is there of it. */
   async end(chain: string): Promise<number | undefined> {
     const file = this.#files(chain).at(-1);
@@ -70,6 +75,19 @@ export class SpoolView {
     return end;
   }
 
+  /** The last of the frames that follow after `after`; undefined when the next one is not there. */
+  async tail(
+    chain: string,
+    after: number,
+  ): Promise<{ readonly last: number; readonly to: number } | undefined> {
+    let found: { last: number; to: number } | undefined;
+    for await (const { frame } of this.#framesAfter(chain, after)) {
+      if (frame.batch !== (found?.last ?? after) + 1) break;
+      found = { last: frame.batch, to: frame.at };
+    }
+    return found;
+  }
+
   /**
    * The frames after `after` up to `upTo`, but not many more bytes than `most`; undefined when the next one is not there.
    */
@@ -77,7 +95,8 @@ export class SpoolView {
     const collected = new Collected();
     let end: Place | undefined;
     for await (const { frame, next, file, header } of this.#framesAfter(chain, after)) {
-      if (frame.batch > upTo) break;
+      // A file that was taken away meanwhile leaves a gap.
+      if (frame.batch > upTo || frame.batch !== (collected.last ?? frame.batch - 1) + 1) break;
       collected.add(frame, header);
       end = { file, mark: next };
       if (collected.size >= most) break;
@@ -138,6 +157,10 @@ class Collected {
     this.#last = frame;
     this.#pieces.push(frame.bytes);
     this.size += frame.bytes.length;
+  }
+
+  get last(): number | undefined {
+    return this.#last?.batch;
   }
 
   stretch(): Stretch | undefined {

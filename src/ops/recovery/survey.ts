@@ -1,6 +1,7 @@
 /** How far the recovery log reaches: cheap to know, from names and a few signed lines. */
 import { reachOf } from '../../archive/log/names.ts';
 import { type LocatedChain, LogReader, type LogReading } from './log-reader.ts';
+import { SpoolView } from './spool-view.ts';
 
 export interface LogChain {
   readonly chain: string;
@@ -15,12 +16,17 @@ export interface LogChain {
   readonly faults: readonly string[];
 }
 
-/** The chains that there are, by age. Nothing is decrypted. */
+/** The chains that there are, by age. Nothing is decrypted; where there is a spool, what waits in it counts. */
 export async function surveyLog(reading: Omit<LogReading, 'identities'>): Promise<readonly LogChain[]> {
   const reader = new LogReader({ ...reading, identities: {} });
+  const spool = reading.spool === undefined ? undefined : new SpoolView(reading.spool);
+  const located = await reader.chains();
+  const onShelves = new Set(located.map(({ chain }) => chain));
+  const others = (spool?.chains() ?? []).filter(({ chain }) => !onShelves.has(chain));
+  const all = [...located, ...others.map(({ chain }) => ({ chain, segments: [] }))];
   const surveyed: LogChain[] = [];
-  for (const located of await reader.chains()) {
-    const chain = await survey(reader, located);
+  for (const one of all.sort((a, b) => (a.chain < b.chain ? -1 : 1))) {
+    const chain = await survey(reader, one, spool);
     if (chain) surveyed.push(chain);
   }
   return surveyed;
@@ -42,28 +48,38 @@ export function windowFrom(
 }
 
 /** Undefined when nothing of it can be believed. */
-async function survey(reader: LogReader, { chain, segments }: LocatedChain): Promise<LogChain | undefined> {
+async function survey(
+  reader: LogReader,
+  { chain, segments }: LocatedChain,
+  spool: SpoolView | undefined,
+): Promise<LogChain | undefined> {
   const before = reader.faults.length;
   const head = await reader.head(chain);
   const frames = segments.filter(({ last }) => last > 0);
   const [first] = frames;
-  const reach = first ? reachOf(frames, first.first) : 0;
+  const shipped = first ? reachOf(frames, first.first) : 0;
   const firstHeader = first && (await reader.header(first));
-  const last = frames.find((segment) => segment.last === reach);
+  const last = frames.find((segment) => segment.last === shipped);
   const lastHeader = last && (await reader.header(last));
-  const about = head ?? lastHeader ?? firstHeader;
+  const spooled = spool?.chains().find((one) => one.chain === chain);
+  const waiting = await spool?.tail(chain, shipped);
+  const reach = waiting?.last ?? shipped;
+  const about =
+    head ?? lastHeader ?? firstHeader ?? (spooled && { kind: 'changes' as const, ...spooled.header });
   if (!about) return undefined;
   const faults = reader.faults.slice(before);
   if (frames.some((segment) => segment.last > reach)) faults.push(`batches from ${reach + 1} on are missing`);
   else if (head && head.last > reach) faults.push(`batches ${reach + 1} to ${head.last} are missing`);
   // The head may be older than the last segment; it says nothing when what it speaks of is not there.
   const byHead = head && head.last <= reach ? head.until : 0;
+  const begunAt = (head ?? spooled?.header)?.begun_at;
+  const isWhole = (first?.first ?? (spooled?.start ?? 0) + 1) <= 1;
   return {
     chain,
     kind: about.kind,
     epoch: about.restore_epoch,
-    from: head && (first?.first ?? 1) <= 1 ? head.begun_at : (firstHeader?.from ?? Number.MAX_SAFE_INTEGER),
-    until: Math.max(byHead, lastHeader?.to ?? 0),
+    from: (isWhole ? begunAt : undefined) ?? firstHeader?.from ?? Number.MAX_SAFE_INTEGER,
+    until: Math.max(byHead, lastHeader?.to ?? 0, waiting?.to ?? 0),
     last: reach,
     faults,
   };
