@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { deploy, has, readDeploy, readDocuments, run, settings, unless } from './folder.ts';
-import { environment, only, readStages } from './image.ts';
+import { environment, only, readStages, texts } from './image.ts';
 
 interface Service {
   readonly image: string;
@@ -43,10 +43,11 @@ describe.each(['sqlite', 'postgres'])('the compose file for %s', (driver) => {
   });
 
   it('keeps state in the volume of the image', async () => {
-    const { state_dir } = await settings(interpolated(server.environment));
+    const { state_dir, backup } = await settings(interpolated(server.environment));
     expect(state_dir).toBe(only(image, 'VOLUME'));
+    const [, backups = ''] = backup.targets[0]?.split('=') ?? [];
     for (const { volumes: mounts, user } of ours) {
-      expect(mounts).toEqual([`authserver-data:${state_dir}`]);
+      expect(mounts).toEqual([`authserver-data:${state_dir}`, `authserver-backups:${backups}`]);
       expect(user).toBe(only(image, 'USER'));
     }
     const used = Object.values(services).flatMap((service) =>
@@ -80,6 +81,26 @@ describe.each(['sqlite', 'postgres'])('the compose file for %s', (driver) => {
   it('purges on demand only, as the server would', () => {
     expect(purge).toMatchObject({ command: ['purge'], profiles: ['purge'], restart: 'no' });
     expect(purge.image).toBe(server.image);
+  });
+
+  it('makes a backup and looks at all of them on demand, as the server would', () => {
+    for (const [name, command] of [
+      ['authserver-backup', ['backup', 'create']],
+      ['authserver-verify', ['backup', 'verify', '--read-data=1/7']],
+    ] as const) {
+      expect(services[name]).toMatchObject({ command, profiles: ['backup'], restart: 'no' });
+      expect(services[name]?.image).toBe(server.image);
+    }
+  });
+
+  it('has a folder for backups that the user of the image may write to, and sends revocations there', async () => {
+    const { backup, recovery } = await settings(interpolated(server.environment));
+    const [, folder = ''] = backup.targets[0]?.split('=') ?? [];
+    expect(texts(image, 'RUN').join('\n')).toMatch(
+      new RegExp(`install -d -o 10001 -g 10001 -m 0700 .*${folder}( |$)`, 'm'),
+    );
+    // On SQLite it is on by itself, and carries everything.
+    expect(recovery.log ?? driver === 'sqlite').toBe(true);
   });
 
   it('lets requests finish before it kills', async () => {

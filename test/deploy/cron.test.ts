@@ -20,26 +20,32 @@ function jobs(file: string): readonly string[] {
 const TIME = String.raw`^(?:[\d*/,-]+ ){5}`;
 
 it('the crontab runs the program where the units of systemd have it, and mails what fails', () => {
+  const program = '/opt/authserver/bin/node /opt/authserver/bin/authserver';
+  const log = String.raw`>>(\S+) 2>&1 \|\| tail -n 20 \1$`;
+  const commands = [
+    `${program} purge --only=[a-z,-]+`,
+    `${program} purge`,
+    String.raw`\{ ${program} backup create && ${program} backup prune; \}`,
+    `${program} backup verify --read-data=1/7`,
+  ];
   const found = jobs('authserver.crontab');
-  expect(found).toHaveLength(2);
-  for (const job of found) {
-    expect(job).toMatch(
-      new RegExp(
-        `${TIME}/opt/authserver/bin/node /opt/authserver/bin/authserver purge( --only=[a-z,-]+)? >>(\\S+) 2>&1 \\|\\| tail -n 20 \\2$`,
-      ),
-    );
+  expect(found).toHaveLength(commands.length);
+  for (const [index, command] of commands.entries()) {
+    expect(found[index]).toMatch(new RegExp(`${TIME}${command} ${log}`));
   }
   expect(readDeploy('cron/authserver.crontab')).toContain(
     '\nAUTHSERVER_CONFIG=/etc/authserver/config.yaml\n',
   );
 });
 
-it('the crontab for Compose runs the sidecar that the compose file has', () => {
-  const [job = '', ...more] = jobs('compose.crontab');
-  expect(more).toEqual([]);
-  const [, file = '', service = ''] =
-    new RegExp(`${TIME}cd /opt/authserver && docker compose -f (\\S+) run --rm (\\S+) `).exec(job) ?? [];
-  expect(existsSync(path.join(root, file))).toBe(true);
-  const [{ services }] = readDocuments(readDeploy(path.relative('deploy', file))) as [{ services: object }];
-  expect(Object.keys(services)).toContain(service);
+it('the crontab for Compose runs the sidecars that the compose file has', () => {
+  const found = jobs('compose.crontab');
+  expect(found).toHaveLength(3);
+  for (const job of found) {
+    const [, file = '', service = ''] =
+      new RegExp(`${TIME}cd /opt/authserver && docker compose -f (\\S+) run --rm (\\S+) `).exec(job) ?? [];
+    expect(existsSync(path.join(root, file)), job).toBe(true);
+    const [{ services }] = readDocuments(readDeploy(path.relative('deploy', file))) as [{ services: object }];
+    expect(Object.keys(services)).toContain(service);
+  }
 });

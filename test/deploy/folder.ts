@@ -1,7 +1,7 @@
 // Owns how tests read deploy/: its files, the YAML in them, the programs that check them, and the settings that they set.
 
 import { execFileSync } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseAllDocuments } from 'yaml';
@@ -45,11 +45,16 @@ export async function settings(env: Readonly<Record<string, string>>, file?: str
   return (await loadConfig({ file, env, terminal: false })).config;
 }
 
-/** What an operator would put into the two Secrets, by their names. */
+/** What an operator would put into the Secrets, by their names. */
 export const secrets: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'authserver-secrets': {
     AUTHSERVER_ADMIN_API_KEY: '9f41c07bb1de4a6c8d20e7f35a',
     AUTHSERVER_STORAGE_POSTGRES_DSN: 'postgres://authserver:x@postgres:5432/authserver',
   },
   'authserver-master-key': { AUTHSERVER_DATA_ENCRYPTION_KEY: randomBytes(32).toString('hex') },
+  'authserver-backup-signing': {
+    'backup-signing.pem': generateKeyPairSync('ed25519')
+      .privateKey.export({ type: 'pkcs8', format: 'pem' })
+      .toString(),
+  },
 };

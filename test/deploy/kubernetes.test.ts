@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { has, readDeploy, readDocuments, secrets, unless } from './folder.ts';
 import {
@@ -17,7 +18,13 @@ const required = {
   issuer: 'https://auth.example.com',
   existingSecret: 'authserver-secrets',
 };
-const onPostgres = { ...required, masterKeySecret: 'authserver-master-key', 'ingress.enabled': 'true' };
+const onPostgres = {
+  ...required,
+  masterKeySecret: 'authserver-master-key',
+  'ingress.enabled': 'true',
+  'backup.targets': '{away=s3://backups.example.com/authserver?region=eu-central-1}',
+  'backup.signingSecret': 'authserver-backup-signing',
+};
 const onSqlite = { ...required, 'storage.driver': 'sqlite' };
 
 const kubectl = unless('kubectl').replace('skipped', 'without kustomize');
@@ -36,6 +43,8 @@ describe.skipIf(!has('helm'))(`the chart${unless('helm')}`, () => {
     [{ existingSecret: '' }, /existingSecret is required: .* the chart makes none/],
     [{ masterKeySecret: '' }, /masterKeySecret is required: .* the chart makes none/],
     [{ 'image.repository': '' }, /image\.repository is required: /],
+    [{ 'backup.targets': 'null' }, /backup\.targets is required on PostgreSQL: /],
+    [{ 'backup.signingSecret': '' }, /backup\.signingSecret is required: .* the chart makes none/],
     [{ 'config.signing.key_store': 'keyfile' }, /keyfile loses the signing keys with the pod/],
     [{ issuer: 'https://auth.example.com/' }, /issuer.* does not match pattern/],
     [{ replica: '3' }, /additional properties 'replica' not allowed/],
@@ -46,6 +55,17 @@ describe.skipIf(!has('helm'))(`the chart${unless('helm')}`, () => {
   it('asks for no master key where the keys are in Vault', () => {
     const inVault = { 'config.signing.key_store': 'vault_transit', masterKeySecret: '' };
     expect(ofKind(chartManifests({ ...onPostgres, ...inVault }), 'Deployment')).toHaveLength(1);
+  });
+
+  it('makes no backups where somebody says that it need not', () => {
+    const elsewhere = {
+      ...onPostgres,
+      'backup.enabled': 'false',
+      'backup.targets': 'null',
+      'backup.signingSecret': '',
+    };
+    const names = ofKind(chartManifests(elsewhere), 'CronJob').map(({ metadata }) => metadata.name);
+    expect(names).toEqual(['release-authserver-purge']);
   });
 
   it('migrates without a backup only when somebody says so', () => {
@@ -196,13 +216,43 @@ function check(manifests: readonly Manifest[]): void {
     }
   });
 
-  it('purges by a CronJob on PostgreSQL, and leaves it to the server on SQLite', async () => {
+  it('purges and makes backups by CronJobs on PostgreSQL, and leaves it to the server on SQLite', async () => {
     const jobs = pods.filter(({ owner }) => owner.kind === 'CronJob');
-    expect(jobs).toHaveLength((await config()).storage.driver === 'postgres' ? 1 : 0);
+    const commands = jobs.map((pod) => containersOf(pod).map(({ args }) => args.join(' ')));
+    const isPostgres = (await config()).storage.driver === 'postgres';
+    // A backup before anything is removed: one container begins when the one before it has ended well.
+    const expected = [['backup create', 'backup prune'], ['backup verify --all'], ['purge']];
+    expect(commands.sort()).toEqual(isPostgres ? expected : []);
     for (const { owner, spec } of jobs) {
       expect(owner.spec.concurrencyPolicy).toBe('Forbid');
       expect(spec.restartPolicy).toBe('OnFailure');
-      expect(spec.containers[0].args).toEqual(['purge']);
+    }
+  });
+
+  it('makes backups once: by the CronJob or by the server', async () => {
+    const { backup } = await config();
+    const isMadeByJob = pods.some((pod) =>
+      containersOf(pod).some(({ args }) => args.join(' ') === 'backup create'),
+    );
+    expect(backup.schedule === 'off').toBe(isMadeByJob);
+  });
+
+  it('keeps nothing of a backup in a pod: neither the archive, nor the key that signs it, nor what was taken away', async () => {
+    const { backup, recovery, state_dir, storage } = await config();
+    if (storage.driver === 'sqlite') return expect(recovery.log).not.toBe(false);
+    expect(backup.targets.filter((target) => !target.includes('=s3://'))).toEqual([]);
+    expect(recovery.log).toBe(true);
+    const signing = path.join(state_dir, 'backup-signing.pem');
+    for (const pod of pods.filter(({ owner }) => !owner.metadata.name.endsWith('-purge'))) {
+      for (const { volumeMounts } of containersOf(pod)) {
+        const mount = volumeMounts.find(({ mountPath }) => mountPath === signing);
+        expect(mount).toMatchObject({ subPath: 'backup-signing.pem', readOnly: true });
+        const volume = pod.spec.volumes.find(({ name }) => name === mount?.name);
+        expect(Object.keys(secrets)).toContain(volume?.secret?.secretName);
+        // Not to every user: 0440, and the group is ours.
+        expect(volume?.secret?.defaultMode).toBe(0o440);
+        expect(pod.spec.securityContext['fsGroup']).toBe(10001);
+      }
     }
   });
 }

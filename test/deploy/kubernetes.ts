@@ -42,6 +42,7 @@ export interface PodSpec {
     readonly name: string;
     readonly emptyDir?: unknown;
     readonly configMap?: { readonly name: string };
+    readonly secret?: { readonly secretName: string; readonly defaultMode?: number };
   }[];
 }
 
@@ -56,7 +57,12 @@ export interface Container {
   readonly ports?: readonly { readonly name: string; readonly containerPort: number }[];
   readonly securityContext: unknown;
   readonly lifecycle?: { readonly preStop: { readonly exec: { readonly command: readonly string[] } } };
-  readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string }[];
+  readonly volumeMounts: readonly {
+    readonly name: string;
+    readonly mountPath: string;
+    readonly subPath?: string;
+    readonly readOnly?: boolean;
+  }[];
   readonly [probe: `${string}Probe`]: { readonly httpGet: { readonly path: string; readonly port: string } };
 }
 

@@ -24,7 +24,7 @@ describe('the units of systemd', () => {
       const commands = [...values(unit, 'ExecStartPre'), ...values(unit, 'ExecStart')];
       for (const command of commands) {
         expect(command).toMatch(
-          /^\/opt\/authserver\/bin\/node \/opt\/authserver\/bin\/authserver (serve|migrate|purge) --config \/etc\/authserver\/config\.yaml$/,
+          /^\/opt\/authserver\/bin\/node \/opt\/authserver\/bin\/authserver (serve|migrate|purge|backup create|backup prune|backup verify --read-data=1\/7) --config \/etc\/authserver\/config\.yaml$/,
         );
       }
       expect(values(unit, 'User')).toEqual(['authserver']);
@@ -46,6 +46,27 @@ describe('the units of systemd', () => {
     expect(values('authserver.service', 'ExecStartPre')[0]).toContain(' migrate ');
     expect(values('authserver.service', 'TimeoutStartSec')).toEqual(['infinity']);
     expect(values('authserver.service', 'ExecReload')).toEqual(['/bin/kill -HUP $MAINPID']);
+  });
+
+  it('a backup is made before any is removed, for as long as that takes, and another one at work is no failure', () => {
+    const commands = values('authserver-backup.service', 'ExecStart').map((line) => line.split(' ')[3]);
+    expect(commands).toEqual(['create', 'prune']);
+    expect(values('authserver-backup.service', 'SuccessExitStatus')).toEqual(['7']);
+    for (const unit of ['authserver-backup.service', 'authserver-verify.service']) {
+      expect(values(unit, 'TimeoutStartSec')).toEqual(['infinity']);
+    }
+  });
+
+  it('a second disk for backups may be written to, by the server too, and need not be there', () => {
+    for (const unit of services.filter((name) => name !== 'authserver-purge.service')) {
+      expect(values(unit, 'ReadWritePaths')).toEqual(['-/var/backups/authserver']);
+    }
+  });
+
+  it('every timer has its service', () => {
+    const timers = units.filter((name) => name.endsWith('.timer'));
+    expect(timers).toHaveLength(3);
+    for (const timer of timers) expect(services).toContain(timer.replace('.timer', '.service'));
   });
 
   it('the settings that come with them are settings, and a stop lets requests finish', async () => {
@@ -97,8 +118,12 @@ describe.skipIf(!has('systemd-analyze'))(`systemd-analyze${unless('systemd-analy
     expect(() => run('systemd-analyze', ['security', '--offline=yes', '--threshold=15', bare])).toThrow();
   });
 
-  it('the timer starts the purge hourly', () => {
-    const [when = ''] = values('authserver-purge.timer', 'OnCalendar');
-    expect(run('systemd-analyze', ['calendar', when])).toContain('*-*-* *:00:00');
+  it.each([
+    ['authserver-purge.timer', '*-*-* *:00:00'],
+    ['authserver-backup.timer', '*-*-* 02:00:00 UTC'],
+    ['authserver-verify.timer', '*-*-* 05:00:00 UTC'],
+  ])('%s starts at %s', (timer, normalized) => {
+    const [when = ''] = values(timer, 'OnCalendar');
+    expect(run('systemd-analyze', ['calendar', when])).toContain(`Normalized form: ${normalized}\n`);
   });
 });

@@ -13,13 +13,28 @@ import type { Outcome } from '../setup/server.ts';
 
 const REPOSITORY = path.join(import.meta.dirname, '..', '..');
 
+/** In the folder that the operator works in. */
+const RECOVERY_SHEET = 'recovery-sheet.txt';
+
 /** Where things are on a real host; here each lies under the host's own root. */
-const PLACES = ['/etc/authserver', '/var/lib/authserver', '/var/log/authserver', '/backup'];
+const PLACES = [
+  '/etc/authserver',
+  '/var/lib/authserver',
+  '/var/log/authserver',
+  '/backup',
+  '/backups',
+  '/var/backups/authserver',
+];
+/** The PostgreSQL server of a runbook: a new database on the shared one, made when a command names it. */
+const OTHER_DATABASE = 'postgres://authserver@db.internal/authserver';
+/** As a path by itself: not as the end of another one, nor as the beginning of a longer name. */
+const PLACE = new RegExp(`(?<![\\w./)-])(?:${PLACES.join('|')})(?![\\w-])`, 'g');
 
 export class Host implements AsyncDisposable {
   readonly #root: string;
   readonly #storage: FreshStorage;
   readonly #env: Readonly<Record<string, string>>;
+  #other: FreshStorage | undefined;
 
   private constructor(root: string, storage: FreshStorage, env: Readonly<Record<string, string>>) {
     this.#root = root;
@@ -29,12 +44,16 @@ export class Host implements AsyncDisposable {
 
   /** A host with a server that runs, and with one user, `ada`. */
   static async make(engine: Engine, settings: Readonly<Record<string, string>> = {}): Promise<Host> {
-    const storage = await freshStorage(engine);
+    return Host.on(await freshStorage(engine), settings);
+  }
+
+  /** The same on a database that is there; the host disposes of it. */
+  static async on(storage: FreshStorage, settings: Readonly<Record<string, string>> = {}): Promise<Host> {
     const root = await mkdtemp(path.join(tmpdir(), 'authserver-host-'));
     for (const place of PLACES) await mkdir(path.join(root, place), { recursive: true, mode: 0o700 });
     await writeFile(path.join(root, 'journal'), '');
     const config = path.join(root, '/etc/authserver/config.yaml');
-    await writeFile(config, '# Settings come from the environment here.\n{}\n');
+    await writeFile(config, '# Most settings come from the environment here.\n');
     const port = await freePort();
     const env = {
       PATH: `${path.join(import.meta.dirname, 'host')}:${process.env['PATH']}`,
@@ -44,6 +63,7 @@ export class Host implements AsyncDisposable {
       HOST_REPOSITORY: REPOSITORY,
       HOST_NODE: process.execPath,
       HOST_COMMAND: path.join(REPOSITORY, 'bin', 'authserver'),
+      AUTHSERVER_CONFIG: config,
       AUTHSERVER_STATE_DIR: path.join(root, '/var/lib/authserver'),
       AUTHSERVER_SERVER_ADDRESS: `:${port}`,
       AUTHSERVER_SERVER_ISSUER: `http://localhost:${port}`,
@@ -62,12 +82,14 @@ export class Host implements AsyncDisposable {
       'systemctl start authserver && echo "correct horse battery" | authserver admin user create ada --password-stdin',
     );
     if (started.code !== 0) throw new Error(`the host does not start: ${started.stderr}`);
+    await writeFile(path.join(root, RECOVERY_SHEET), sheetIn(await host.journal()), { mode: 0o600 });
     return host;
   }
 
   /** Runs a script in the operator's shell; paths of a real host mean those of this one. */
   async run(script: string): Promise<Outcome> {
-    const here = PLACES.reduce((text, place) => text.replaceAll(place, this.#root + place), script);
+    let here = script.replaceAll(PLACE, (place) => this.#root + place);
+    if (here.includes(OTHER_DATABASE)) here = here.replaceAll(OTHER_DATABASE, await this.#otherDatabase());
     return runShell(here, { cwd: this.#root, env: this.#env });
   }
 
@@ -76,11 +98,23 @@ export class Host implements AsyncDisposable {
     return readFile(path.join(this.#root, 'journal'), 'utf8');
   }
 
+  async #otherDatabase(): Promise<string> {
+    this.#other ??= await freshStorage({ name: 'postgres' });
+    return this.#other.driver === 'postgres' ? this.#other.dsn : '';
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.run('systemctl stop authserver');
     await this.#storage.dispose();
+    await this.#other?.dispose();
     await rm(this.#root, { recursive: true, force: true });
   }
+}
+
+/** What the first start printed once; the operator has written it down. */
+function sheetIn(journal: string): string {
+  const ready = journal.split('\n').find((line) => line.includes('"recovery_sheet"')) ?? '{}';
+  return (JSON.parse(ready) as { readonly recovery_sheet?: string }).recovery_sheet ?? '';
 }
 
 /** Runs a script in bash to its end. */

@@ -1,25 +1,40 @@
-// Every block of commands in docs/operate/ and in docs/from-authplane.md runs as it stands, in order, on a host with a server.
+// Every block of commands in docs/operate/ and in docs/from-*.md runs as it stands, in order, on a host with a server.
 
 import { readdir, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { describeEngines } from '../setup/engines.ts';
+import { has } from '../deploy/folder.ts';
+import { describeEngines, engines } from '../setup/engines.ts';
 import { Host, runShell } from './host.ts';
 import { commandBlocks, scriptOf } from './runbook.ts';
 
 const DOCS = path.join(import.meta.dirname, '..', '..', 'docs');
 const operate = (await readdir(path.join(DOCS, 'operate'))).map((name) => `operate/${name}`);
-const runbooks = [...operate, 'from-authplane.md'];
+const runbooks = [...operate, 'from-authplane.md', 'from-hellojohn.md'].map((name) => ({
+  name,
+  lack: lackOf(name),
+}));
+
+/** What a runbook needs and this run has not; empty when nothing is missing. */
+function lackOf(name: string): string {
+  const tools = name === 'operate/disaster.md' ? ['age', 'zstd'] : [];
+  const missing = tools.filter((tool) => !has(tool)).map((tool) => `no ${tool} on PATH`);
+  if (name === 'operate/grow.md' && engines.length < 2) missing.push('one engine only');
+  return missing.length === 0 ? '' : ` (skipped: ${missing.join(', ')})`;
+}
 
 describeEngines('the runbooks', (engine) => {
-  test.concurrent.each(runbooks)('%s: every command runs as it stands', { timeout: 90_000 }, async (name) => {
-    const blocks = commandBlocks(await readFile(path.join(DOCS, name), 'utf8'), engine.name);
-    expect(blocks.length, `${name} has commands`).toBeGreaterThan(0);
-    await using host = await Host.make(engine);
-    const { code, stdout, stderr } = await host.run(scriptOf(blocks, name));
-    expect({ code, stderr, stdout: code === 0 ? '' : stdout }).toMatchObject({ code: 0, stdout: '' });
-  });
+  for (const { name, lack } of runbooks) {
+    const title = `${name}: every command runs as it stands${lack}`;
+    test.skipIf(lack !== '').concurrent(title, { timeout: 240_000 }, async () => {
+      const blocks = commandBlocks(await readFile(path.join(DOCS, name), 'utf8'), engine.name);
+      expect(blocks.length, `${name} has commands`).toBeGreaterThan(0);
+      await using host = await Host.make(engine);
+      const { code, stdout, stderr } = await host.run(scriptOf(blocks, name));
+      expect({ code, stderr, stdout: code === 0 ? '' : stdout }).toMatchObject({ code: 0, stdout: '' });
+    });
+  }
 });
 
 describe('a runbook that is wrong', () => {

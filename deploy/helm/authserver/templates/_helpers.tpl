@@ -36,10 +36,25 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if .Values.masterKeySecret -}}
 {{- $_ := set $config "data_encryption" (dict "driver" "aes_master") -}}
 {{- end -}}
+{{- $backup := dict -}}
+{{- with .Values.backup.targets }}{{- $_ := set $backup "targets" . -}}{{- end -}}
+{{- if eq .Values.storage.driver "postgres" -}}
+{{- /* CronJobs make them; what was taken away goes beside them at once. */ -}}
+{{- $_ := set $backup "schedule" "off" -}}
+{{- if .Values.backup.targets }}{{- $_ := set $config "recovery" (dict "log" true) -}}{{- end -}}
+{{- else if not .Values.backup.enabled -}}
+{{- $_ := set $backup "schedule" "off" -}}
+{{- end -}}
+{{- if $backup }}{{- $_ := set $config "backup" $backup -}}{{- end -}}
 {{- toYaml (mergeOverwrite $config .Values.config) -}}
 {{- end -}}
 
-{{/* Refuses what would lose keys. */}}
+{{/* Whether CronJobs make backups. */}}
+{{- define "authserver.backs-up" -}}
+{{- if and .Values.backup.enabled (eq .Values.storage.driver "postgres") }}true{{ end -}}
+{{- end -}}
+
+{{/* Refuses what would lose keys, or everything. */}}
 {{- define "authserver.check" -}}
 {{- $_ := required "existingSecret is required: the name of a Secret with AUTHSERVER_ADMIN_API_KEY and, on PostgreSQL, AUTHSERVER_STORAGE_POSTGRES_DSN; the chart makes none" .Values.existingSecret -}}
 {{- if eq .Values.storage.driver "postgres" -}}
@@ -50,6 +65,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if and (has $store (list "database" "postgres_key")) (not .Values.masterKeySecret) -}}
 {{- fail "masterKeySecret is required: the name of a Secret with AUTHSERVER_DATA_ENCRYPTION_KEY, which seals the signing keys in the database; the chart makes none" -}}
 {{- end -}}
+{{- end -}}
+{{- if include "authserver.backs-up" . -}}
+{{- if not .Values.backup.targets -}}
+{{- fail "backup.targets is required on PostgreSQL: where backups go, such as away=s3://bucket/prefix?region=eu-central-1, since nothing that is kept in a pod outlives it; or say backup.enabled=false" -}}
+{{- end -}}
+{{- $_ := required "backup.signingSecret is required: the name of a Secret with backup-signing.pem, which signs backups in every pod; the chart makes none" .Values.backup.signingSecret -}}
 {{- end -}}
 {{- end -}}
 
@@ -84,6 +105,12 @@ volumeMounts:
     mountPath: /var/lib/authserver
   - name: tmp
     mountPath: /tmp
+  {{- if include "authserver.backs-up" . }}
+  - name: backup-signing
+    mountPath: /var/lib/authserver/backup-signing.pem
+    subPath: backup-signing.pem
+    readOnly: true
+  {{- end }}
 {{- end -}}
 
 {{/* What every pod has, but its containers. */}}
@@ -103,6 +130,8 @@ securityContext:
   {{- if eq .Values.storage.driver "sqlite" }}
   fsGroup: 10001
   fsGroupChangePolicy: OnRootMismatch
+  {{- else if include "authserver.backs-up" . }}
+  fsGroup: 10001
   {{- end }}
   seccompProfile:
     type: RuntimeDefault
@@ -123,10 +152,15 @@ volumes:
     configMap:
       name: {{ include "authserver.name" . }}
   - name: tmp
-    emptyDir: { sizeLimit: 64Mi }
+    emptyDir: { sizeLimit: 256Mi }
   {{- if eq .Values.storage.driver "postgres" }}
   # Nothing in here outlives the pod: a lock, a socket, the ready line. Keys are in the database.
   - name: state
-    emptyDir: { sizeLimit: 64Mi }
+    emptyDir: { sizeLimit: 256Mi }
+  {{- end }}
+  {{- if include "authserver.backs-up" . }}
+  # Readable by the group of fsGroup alone (0440).
+  - name: backup-signing
+    secret: { secretName: {{ .Values.backup.signingSecret }}, defaultMode: 288 }
   {{- end }}
 {{- end -}}
