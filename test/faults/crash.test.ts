@@ -4,8 +4,9 @@ import { expect, it } from 'vitest';
 import { query } from '../setup/cluster.ts';
 import { engines, type FreshStorage, ownPostgres } from '../setup/engines.ts';
 import { suffer } from './ordeal.ts';
+import { times } from './scale.ts';
 
-const CRASHES = 5;
+const CRASHES = times(5, 50);
 const isLeftOut = !engines.some(({ name }) => name === 'postgres');
 
 it.skipIf(isLeftOut)(
@@ -23,7 +24,7 @@ it.skipIf(isLeftOut)(
     expect(acknowledged).toBeGreaterThan(10 * CRASHES);
     expect(lost).toBeGreaterThan(CRASHES);
   },
-  120_000,
+  CRASHES * 24_000,
 );
 
 /** The database goes with its cluster. */

@@ -4,12 +4,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { describeEngines, type Engine, freshStorage } from '../setup/engines.ts';
 import { startServer, TestServer } from '../setup/server.ts';
+import { times } from './scale.ts';
 
-const KILLS = 6;
+const KILLS = times(6, 100);
 
 describeEngines('a first start', (engine) => {
   it('that is killed at any moment leaves nothing that the next one cannot finish', {
-    timeout: 120_000,
+    timeout: KILLS * 20_000,
   }, async () => {
     const whole = await timeOfStart(engine);
     await using storage = await freshStorage(engine);

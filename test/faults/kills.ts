@@ -4,11 +4,15 @@
 import { expect, it } from 'vitest';
 import { type Engine, engines } from '../setup/engines.ts';
 import { killRepeatedly } from './ordeal.ts';
+import { times } from './scale.ts';
 
-const DEADLINE = 300_000;
+const DEADLINE = times(300_000, 3_600_000);
 
 /** On SQLite the process that dies is the one that writes to the disk; on PostgreSQL it is not, and crash.test.ts adds to it. */
-const KILLS = { sqlite: { strict: 40, retries: 10 }, postgres: { strict: 20, retries: 5 } };
+const KILLS = {
+  sqlite: { strict: times(40, 400), retries: times(10, 100) },
+  postgres: { strict: times(20, 200), retries: times(5, 50) },
+};
 
 export function provesKills(engine: Engine): void {
   const isLeftOut = !engines.some(({ name }) => name === engine.name);
