@@ -5,6 +5,9 @@
 import { cpus } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { ENGINES } from './arena.ts';
+import { measureBackup } from './backup.ts';
+import { backupText } from './backup-report.ts';
 import { type ContenderName, startContender } from './contenders.ts';
 import { measurePurge, purgeText } from './purge.ts';
 import { type Report, type ScenarioResults, toText, verdicts } from './report.ts';
@@ -13,20 +16,21 @@ import { type ScenarioName, scenarios } from './scenarios.ts';
 import { measureStartUp } from './start-up.ts';
 
 const START = 'start';
-/** Takes minutes and compares with nobody else, so it runs only when it is named. */
+/** These take minutes and compare with no other server, so they run only when they are named. */
 const PURGE = 'purge';
+const BACKUP = 'backup';
 const NAMES = [...Object.keys(scenarios), START];
-const ENGINES = ['sqlite', 'postgres'];
 
 const USAGE = `Usage: npm run bench -- [names] [options]
 
-Names: ${NAMES.join(', ')}; all of them when none is given. And, by itself: ${PURGE}.
+Names: ${NAMES.join(', ')}; all of them when none is given. And, each by itself: ${PURGE}, ${BACKUP}.
 
 Options:
-  --seconds <n>      length of a round (3)
+  --seconds <n>      length of a round; for backup, of each phase of writes alone (3)
   --rounds <n>       rounds that count, after one of warming up (5)
   --connections <n>  that load a contender at once (32)
   --rows <n>         how many rows the purge finds (2000000)
+  --size <MB>        of the database that is backed up (300)
   --engine <name>    sqlite or postgres only; both when not given
   --json             print the results as JSON
   --help             show this`;
@@ -40,18 +44,36 @@ interface Wanted {
   readonly contenders: readonly ContenderName[];
   readonly engines: readonly string[];
   readonly rows: number;
+  readonly size: number;
   readonly connections: number;
   readonly rounds: number;
   readonly seconds: number;
   readonly json: boolean;
 }
 
-async function main({ names, contenders, engines, rows, json, ...settings }: Wanted): Promise<void> {
+async function main(wanted: Wanted): Promise<void> {
   await using running = new AsyncDisposableStack();
   stopOnSignal(running);
+  try {
+    await measure(wanted, running);
+  } catch (error) {
+    // What is taken away from a run that is cut short makes it fail; the taking away has to come to its end.
+    if (!running.disposed) throw error;
+  }
+}
+
+async function measure(
+  { names, contenders, engines, rows, size, json, ...settings }: Wanted,
+  running: AsyncDisposableStack,
+): Promise<void> {
   if (names.includes(PURGE)) {
     const results = await measurePurge(rows, engines, running);
     console.log(json ? JSON.stringify(results, null, 2) : purgeText(results));
+    return;
+  }
+  if (names.includes(BACKUP)) {
+    const report = await measureBackup({ size, seconds: settings.seconds, engines }, running);
+    console.log(json ? JSON.stringify(report, null, 2) : backupText(report));
     return;
   }
   const chosen = names.filter((name) => name !== START) as ScenarioName[];
@@ -115,6 +137,7 @@ function parse(args: readonly string[]) {
         rounds: { type: 'string', default: '5' },
         connections: { type: 'string', default: '32' },
         rows: { type: 'string', default: '2000000' },
+        size: { type: 'string', default: '300' },
         engine: { type: 'string' },
         json: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
@@ -128,16 +151,17 @@ function parse(args: readonly string[]) {
 function readCommandLine(args: readonly string[]): Wanted | 'help' {
   const { values, positionals } = parse(args);
   if (values.help) return 'help';
-  const unknown = positionals.find((name) => name !== PURGE && !NAMES.includes(name));
+  const unknown = positionals.find((name) => ![PURGE, BACKUP, ...NAMES].includes(name));
   if (unknown !== undefined) fail(`There is nothing called "${unknown}" to measure.`);
-  if (values.engine !== undefined && !ENGINES.includes(values.engine))
+  if (values.engine !== undefined && !ENGINES.some((name) => name === values.engine))
     fail(`There is no engine "${values.engine}".`);
-  const engines = values.engine === undefined ? ENGINES : [values.engine];
+  const engines = ENGINES.filter((name) => values.engine === undefined || name === values.engine);
   return {
     names: positionals.length > 0 ? positionals : NAMES,
     contenders: [...engines, 'peer', 'bare'] as ContenderName[],
     engines,
     rows: positive('rows', values.rows),
+    size: positive('size', values.size),
     connections: positive('connections', values.connections),
     rounds: positive('rounds', values.rounds),
     seconds: positive('seconds', values.seconds),

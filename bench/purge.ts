@@ -1,13 +1,9 @@
 /** How a purge of nearly everything weighs on the writes beside it: ours, and the one DELETE that people write by hand. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { copyFileSync, mkdtempSync, rmSync, statSync } from 'node:fs';
-import { open } from 'node:fs/promises';
-import { loadavg, tmpdir } from 'node:os';
-import path from 'node:path';
+import { loadavg } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Client } from 'pg';
-import { migrateSchema, openStore, type StorageChoice } from '../src/app/open-store.ts';
+import { openStore, type StorageChoice } from '../src/app/open-store.ts';
 import { AIM } from '../src/app/purge.ts';
 import { AuditTrail } from '../src/audit/trail.ts';
 import { systemClock } from '../src/kernel/clock.ts';
@@ -16,11 +12,11 @@ import { silentLog } from '../src/kernel/log.ts';
 import { systemRandom } from '../src/kernel/random.ts';
 import { Purge } from '../src/ops/purge.ts';
 import type { Store } from '../src/store/store.ts';
-import { startCluster } from '../test/setup/cluster.ts';
-import { fillStatements, oneDelete } from './purge-rows.ts';
+import { ENGINES, type Engine, openArena, queryAll } from './arena.ts';
+import { besideWrites } from './writers.ts';
 
 export interface PurgeResult {
-  readonly engine: 'sqlite' | 'postgres';
+  readonly engine: Engine;
   readonly way: 'purge' | 'one DELETE';
   readonly rows: number;
   readonly seconds: number;
@@ -37,34 +33,16 @@ export interface PurgeResult {
   readonly load: number;
 }
 
-const WRITES_A_SECOND = 200;
-/** A write that fails for longer than any statement takes has another reason, ms. */
-const LOST_PATIENCE = 600_000;
-const DURABLE = { fsync: 'on', full_page_writes: 'on', synchronous_commit: 'on' };
-
-/** A database that is filled once and taken twice. */
-export interface Arena extends AsyncDisposable {
-  /** A copy of it. */
-  take(name: string): Promise<Copy>;
-}
-
-export interface Copy {
-  readonly storage: StorageChoice;
-  walBytes(): number | null;
-  /** The one statement, on a connection of its own; resolves when it is done. */
-  deleteAtOnce(): Promise<void>;
-}
-
 export async function measurePurge(
   rows: number,
   engines: readonly string[],
   running: AsyncDisposableStack,
 ): Promise<readonly PurgeResult[]> {
   const results: PurgeResult[] = [];
-  for (const engine of ['sqlite', 'postgres'] as const) {
+  for (const engine of ENGINES) {
     if (!engines.includes(engine)) continue;
     console.error(`filling ${rows} rows on ${engine} ...`);
-    const arena = running.use(await (engine === 'sqlite' ? sqliteArena(rows) : postgresArena(rows)));
+    const arena = running.use(await openArena(engine, rows));
     for (const way of ['purge', 'one DELETE'] as const) {
       console.error(`${way} on ${engine} ...`);
       results.push({
@@ -77,25 +55,20 @@ export async function measurePurge(
   return results;
 }
 
-async function measure(copy: Copy, way: PurgeResult['way']): Promise<Omit<PurgeResult, 'engine' | 'way'>> {
-  const store = await openStore(copy.storage, silentLog);
+async function measure(
+  storage: StorageChoice,
+  way: PurgeResult['way'],
+): Promise<Omit<PurgeResult, 'engine' | 'way'>> {
+  const store = await openStore(storage, silentLog);
+  const copy = { store, storage };
   try {
-    const load = loadavg()[0] as number;
-    const before = new Writers(store);
-    await sleep(5000);
-    const { longest: longestBefore } = await before.stop();
-    let wal = 0;
-    const watch = setInterval(() => {
-      wal = Math.max(wal, copy.walBytes() ?? 0);
-    }, 20);
-    const writers = new Writers(store);
-    const began = performance.now();
-    const rows = way === 'purge' ? await purge(store, copy.storage) : await copy.deleteAtOnce().then(() => 0);
-    const seconds = (performance.now() - began) / 1000;
-    const waits = await writers.stop();
-    clearInterval(watch);
-    const mib = copy.walBytes() === null ? null : wal / 2 ** 20;
-    return { rows, seconds, ...waits, longestBefore, wal: mib, load };
+    const load = loadavg()[0] ?? 0;
+    const before = await besideWrites(copy, () => sleep(5000));
+    const { result, seconds, waits, wal } = await besideWrites(copy, () =>
+      way === 'purge' ? purge(store, storage) : deleteAtOnce(storage).then(() => 0),
+    );
+    const mib = wal === null ? null : wal / 2 ** 20;
+    return { rows: result, seconds, ...waits, longestBefore: before.waits.longest, wal: mib, load };
   } finally {
     await store.close();
   }
@@ -128,130 +101,19 @@ async function purge(store: Store, storage: StorageChoice): Promise<number> {
   return report.rows;
 }
 
-/** Writes at a steady rate, each a token that is recorded; a wait counts from the moment at which the write was due. */
-export class Writers {
-  readonly #waits: number[] = [];
-  readonly #done: Promise<unknown>;
-  #stopped = false;
-
-  constructor(store: Store) {
-    this.#done = this.#go(store);
+/** What people write: the statements that would take away the same rows at once, one a table, on a connection of its own. */
+async function deleteAtOnce(storage: StorageChoice): Promise<void> {
+  const now = Date.now();
+  const tables = ['issuances', 'refresh_tokens', 'token_families', 'sessions', 'assertion_jtis'];
+  const texts = tables.map((table) => `delete from ${table} where expires_at < ${now}`);
+  if (storage.driver === 'postgres') {
+    await queryAll(storage.postgres.dsn, texts);
+    return;
   }
-
-  async #go(store: Store): Promise<void> {
-    const began = performance.now();
-    const underway: Promise<void>[] = [];
-    const ids = makeIds(systemClock, systemRandom);
-    for (let n = 0; !this.#stopped; n++) {
-      const due = began + (n * 1000) / WRITES_A_SECOND;
-      const early = due - performance.now();
-      if (early > 0) await sleep(early);
-      underway.push(this.#write(store, ids.next('at'), due));
-    }
-    await Promise.all(underway);
-  }
-
-  async #write(store: Store, jti: string, due: number): Promise<void> {
-    const now = Date.now();
-    const issuance = {
-      ...{ jti, family_id: null, user_id: null, client_id: 'bench', kid: 'key' },
-      ...{ issued_at: now, expires_at: now + 3_600_000, revoked_at: null },
-    };
-    for (;;) {
-      try {
-        await store.issuances.record({ issuance });
-        break;
-      } catch (error) {
-        // Behind the one statement SQLite says for a while that it is locked.
-        if (performance.now() - due > LOST_PATIENCE) throw error;
-        await sleep(10);
-      }
-    }
-    this.#waits.push(performance.now() - due);
-    await store.issuances.findLive({ jti, now });
-  }
-
-  async stop(): Promise<Pick<PurgeResult, 'writes' | 'p50' | 'p99' | 'longest'>> {
-    this.#stopped = true;
-    await this.#done;
-    const waits = this.#waits.sort((a, b) => a - b);
-    const at = (share: number) => waits[Math.min(waits.length - 1, Math.floor(waits.length * share))] ?? 0;
-    return { writes: waits.length, p50: at(0.5), p99: at(0.99), longest: at(1) };
-  }
-}
-
-export async function sqliteArena(rows: number): Promise<Arena> {
-  const dir = mkdtempSync(path.join(tmpdir(), 'authserver-bench-'));
-  const choice = (file: string) => ({ driver: 'sqlite', sqlite: { path: file, wal: true } }) as const;
-  const filled = path.join(dir, 'filled.db');
-  await migrateSchema(choice(filled), { clock: systemClock, random: systemRandom, log: silentLog });
-  const { DatabaseSync } = await import('node:sqlite');
-  const db = new DatabaseSync(filled);
-  db.exec('pragma synchronous = off; pragma cache_size = -400000; begin');
-  for (const text of fillStatements('sqlite', rows, Date.now())) db.exec(text);
-  db.exec('commit; pragma wal_checkpoint(truncate)');
-  db.close();
-  return {
-    async take(name) {
-      const file = path.join(dir, `${name}.db`);
-      copyFileSync(filled, file);
-      await settle(file);
-      return {
-        storage: choice(file),
-        walBytes: () => statSync(`${file}-wal`, { throwIfNoEntry: false })?.size ?? 0,
-        async deleteAtOnce() {
-          const program = `const {DatabaseSync}=require('node:sqlite');const db=new DatabaseSync(process.argv[1],{timeout:60000});${JSON.stringify(oneDelete(Date.now()))}.forEach((text)=>db.exec(text));`;
-          const child = spawn(process.execPath, ['-e', program, file], { stdio: 'inherit' });
-          const [code] = await once(child, 'exit');
-          if (code !== 0) throw new Error('the one DELETE failed');
-        },
-      };
-    },
-    async [Symbol.asyncDispose]() {
-      rmSync(dir, { recursive: true, force: true });
-    },
-  };
-}
-
-/** What was just copied must not be on its way to the disk while others are measured there. */
-async function settle(file: string): Promise<void> {
-  await using handle = await open(file, 'r+');
-  await handle.sync();
-  await sleep(2000);
-}
-
-export async function postgresArena(rows: number): Promise<Arena> {
-  const cluster = await startCluster(DURABLE);
-  const choice = (database: string) =>
-    ({
-      driver: 'postgres',
-      postgres: {
-        dsn: cluster.dsn(database),
-        maxConnections: 10,
-        connectTimeout: 5000,
-        statementTimeout: 600_000,
-      },
-    }) as const;
-  const query = async (database: string, texts: readonly string[]) => {
-    const client = new Client({ connectionString: cluster.dsn(database) });
-    await client.connect();
-    for (const text of texts) await client.query(text);
-    await client.end();
-  };
-  await query('postgres', ['create database filled']);
-  await migrateSchema(choice('filled'), { clock: systemClock, random: systemRandom, log: silentLog });
-  await query('filled', [...fillStatements('postgres', rows, Date.now()), 'vacuum analyze']);
-  return {
-    async take(name) {
-      await query('postgres', [`create database ${name} template filled`, 'checkpoint']);
-      return {
-        storage: choice(name),
-        walBytes: () => null,
-        deleteAtOnce: () => query(name, oneDelete(Date.now())),
-      };
-    },
-    [Symbol.asyncDispose]: () => cluster.dispose(),
-  };
+  const program = `const {DatabaseSync}=require('node:sqlite');const db=new DatabaseSync(process.argv[1],{timeout:60000});${JSON.stringify(texts)}.forEach((text)=>db.exec(text));`;
+  const child = spawn(process.execPath, ['-e', program, storage.sqlite.path], { stdio: 'inherit' });
+  const [code] = await once(child, 'exit');
+  if (code !== 0) throw new Error('the one DELETE failed');
 }
 
 /** What the product is held to, beside the statement that it is compared with. */

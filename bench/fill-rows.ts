@@ -1,4 +1,4 @@
-/** The rows of the purge bench: nine in ten have run out, a month of them. */
+/** The rows that databases are filled with: nine in ten have run out, a month of them. */
 
 const MONTH = 30 * 86_400_000;
 const EXPIRED = 0.9;
@@ -37,10 +37,4 @@ export function fillStatements(engine: 'sqlite' | 'postgres', rows: number, now:
      select 'ses_' || i, ${hash}, 'usr', 0, 'urn:1', '["pwd"]', '192.0.2.1', 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36', 0, 0, ${past(sessions)}, 0 from ${numbers(sessions)}`,
     `insert into assertion_jtis (id, expires_at) select ${hash}, ${past(jtis)} from ${numbers(jtis)}`,
   ];
-}
-
-/** What people write: the statements that would take away the same rows at once, one a table. */
-export function oneDelete(now: number): readonly string[] {
-  const tables = ['issuances', 'refresh_tokens', 'token_families', 'sessions', 'assertion_jtis'];
-  return tables.map((table) => `delete from ${table} where expires_at < ${now}`);
 }
