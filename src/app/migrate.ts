@@ -2,7 +2,14 @@ import { systemClock } from '../kernel/clock.ts';
 import { asFailure } from '../kernel/errors.ts';
 import type { Log } from '../kernel/log.ts';
 import { systemRandom } from '../kernel/random.ts';
-import { planUpgrade, type UndoStep, type UpgradePlan, type UpgradeReport, upgrade } from '../ops/migrate.ts';
+import {
+  type KeptBefore,
+  planUpgrade,
+  type UndoStep,
+  type UpgradePlan,
+  type UpgradeReport,
+  upgrade,
+} from '../ops/migrate.ts';
 import type { PlannedStep } from '../ops/migrate-estimate.ts';
 import type { SchemaConnection } from '../store/migrations/connection.ts';
 import { backupBefore, backupByHand } from './backup-before.ts';
@@ -29,7 +36,7 @@ export interface MigrationReport {
   readonly deployment: string | null;
   readonly steps: readonly PlannedStep[];
   /** What is, or would be, done about a backup; null where nothing is to be backed up. */
-  readonly backup: { readonly file?: string; readonly proof?: string; readonly intent?: string } | null;
+  readonly backup: KeptBefore | { readonly intent: string } | null;
   readonly undo: readonly UndoStep[];
   /** Of the schema as it is now. */
   readonly schema_digest?: string;
@@ -57,15 +64,14 @@ export async function mayMigrateAtStart(config: Config): Promise<boolean> {
   return auto_migrate ?? (driver === 'sqlite' || !(await readPlan(config)).holds_data);
 }
 
-/**
- * Migrates before a server begins to serve; false when it was stopped between two steps. On PostgreSQL the setting that
- * allows it says that backups are made elsewhere.
- */
+/** Migrates before a server begins to serve; false when it was stopped before that was done. */
 export async function upgradeAtStart(config: Config, log: Log, stop: AbortSignal): Promise<boolean> {
-  const backup = config.storage.driver === 'sqlite';
   try {
-    const { undo } = await upgradeDatabase(config, log, { backup, stop });
-    const lines = undo.map(({ say, command }) => command ?? say);
+    const { undo } = await upgradeDatabase(config, log, { backup: true, stop });
+    const lines = undo.flatMap(({ say, command, instead }) => [
+      command ?? say,
+      ...(instead ? [`${instead.say} ${instead.command}`] : []),
+    ]);
     if (lines.length > 0) log.info({ undo: lines }, 'the schema was changed; this undoes it');
     return true;
   } catch (error) {
@@ -96,7 +102,7 @@ async function upgradeDatabase(
       random: systemRandom,
       log,
       stop,
-      backup: backupBefore(storage),
+      backup: backupBefore(config, { log, signal: stop }),
       withoutBackup: !backup,
       byHand: backupByHand(storage),
     }),
@@ -109,14 +115,14 @@ function done(report: UpgradeReport): MigrationReport {
   return { applied: true, ...report, deployment: report.deployment ?? null };
 }
 
-async function planned(config: Config, { backup }: MigrateOptions): Promise<MigrationReport> {
+async function planned(config: Config, { backup, stop }: MigrateOptions): Promise<MigrationReport> {
   const { steps, deployment, holds_data, schema } = await readPlan(config);
   const report = { applied: false, deployment: deployment ?? null, steps, backup: null, undo: [] };
   const [first] = steps;
   if (!first || !holds_data || !backup) return report;
-  const storage = storageChoice(config);
   const before = { step: first.version, schema };
-  const intent = backupBefore(storage)?.intent(before) ?? backupByHand(storage).hint;
+  const log = makeLog(config.observability.logging);
+  const intent = await backupBefore(config, { log, signal: stop }).intent(before);
   return { ...report, backup: { intent } };
 }
 

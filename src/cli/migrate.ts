@@ -8,9 +8,9 @@ export const migrateCommand = command({
   name: 'migrate',
   summary: 'Bring the database schema up to this version.',
   description:
-    'Forward only; on a database that is up to date it does nothing. A database that holds data is backed up before: on ' +
-    'SQLite a proven copy is made beside it, on PostgreSQL you make a dump and say --no-backup. Killed at any moment and ' +
-    'run again it ends the same. What undoes the upgrade is printed at the end.',
+    'Forward only; on a database that is up to date it does nothing. Of one that holds data a backup is made first, on every ' +
+    'target, and the steps are tried on what it gives back; on SQLite a copy is kept beside the database as well. Killed at ' +
+    'any moment and run again it ends the same. What undoes the upgrade is printed at the end.',
   options: {
     plan: flag('--plan', 'show the steps, what they touch and how long they may take, without taking them'),
     backup: unless('--no-backup', 'go ahead without a backup that this program has proven'),
@@ -43,12 +43,21 @@ function print(printer: Printer, report: MigrationReport): void {
       text: () => (applied ? step.name : describe(step)),
     })),
   );
-  if (backup?.file !== undefined) printer.next(`The state before is in ${backup.file}: ${backup.proof}.`);
-  if (backup?.intent !== undefined) printer.next(backup.intent);
+  if (backup) for (const sentence of keptText(backup)) printer.next(sentence);
   if (undo.length > 0) printer.next('To undo this upgrade:');
-  for (const [index, { say, command }] of undo.entries()) {
+  for (const [index, { say, command, instead }] of undo.entries()) {
     printer.next(`${index + 1}. ${say}`, command ?? undefined);
+    if (instead) printer.next(`   ${instead.say}`, instead.command);
   }
+}
+
+function keptText(backup: NonNullable<MigrationReport['backup']>): readonly string[] {
+  if ('intent' in backup) return [backup.intent];
+  const { id, targets, proof, copy } = backup;
+  return [
+    ...(id === null ? [] : [`The state before is backup ${id} on ${targets.join(', ')}: ${proof}.`]),
+    ...(copy ? [`A copy of the state before is in ${copy.file}: ${copy.proof}.`] : []),
+  ];
 }
 
 const BLOCKING = {

@@ -1,5 +1,4 @@
 import type { Clock } from '../kernel/clock.ts';
-import { Failure } from '../kernel/errors.ts';
 import type { Log } from '../kernel/log.ts';
 import type { Random } from '../kernel/random.ts';
 import type { SchemaConnection } from '../store/migrations/connection.ts';
@@ -11,9 +10,12 @@ import { estimateSteps, type PlannedStep } from './migrate-estimate.ts';
 
 /** What brings the state before an upgrade back. */
 export interface ProvenBackup {
-  /** What will be done, as a sentence for the plan. */
-  intent(before: BeforeUpgrade): string;
-  /** Makes it, and proves that it is what it was made from. Failures: `refused` when it cannot be made. */
+  /** What will be done, as a sentence for the plan; writes nothing. */
+  intent(before: BeforeUpgrade): Promise<string>;
+  /**
+   * Makes it, and proves that it leads back and that the steps can be taken on it.
+   * Failures: `refused` when it cannot be made or does not pass, and then nothing is left of it; `interrupted`.
+   */
   make(before: BeforeUpgrade): Promise<BackupProof>;
 }
 
@@ -26,21 +28,34 @@ export interface BeforeUpgrade {
 }
 
 export interface BackupProof {
-  /** Where it is. */
-  readonly file: string;
-  /** What was compared, as a sentence. */
-  readonly proof: string;
+  readonly kept: KeptBefore;
   /** What brings it back. */
   readonly undo: readonly UndoStep[];
+  /** Lets go of what is of no use where no step was taken. */
+  discard(): Promise<void>;
+}
+
+/** What is kept of the state before. */
+export interface KeptBefore {
+  /** Of the backup; null where there is nobody yet whom one could be for. */
+  readonly id: string | null;
+  /** The targets that have it and gave it back. */
+  readonly targets: readonly string[];
+  /** What was tried, as a sentence; null without a backup. */
+  readonly proof: string | null;
+  /** A copy of the database beside it, which opens without any key; null where there is none. */
+  readonly copy: { readonly file: string; readonly proof: string } | null;
 }
 
 export interface UndoStep {
   readonly say: string;
   /** A line for a shell; null where there is nothing to type, or it depends on how the server is run. */
   readonly command: string | null;
+  /** What may be done in place of it. */
+  readonly instead?: { readonly say: string; readonly command: string };
 }
 
-/** What is done about a backup where there is no proven one. */
+/** What is done about a backup where somebody wants no proven one. */
 export interface BackupByHand {
   /** How to make one for this database. */
   readonly hint: string;
@@ -64,8 +79,7 @@ export interface UpgradeParts {
   readonly log: Log;
   readonly stop?: AbortSignal;
   readonly timeline?: readonly Migration[];
-  /** Undefined where this program cannot make one, or was told not to. */
-  readonly backup: ProvenBackup | undefined;
+  readonly backup: ProvenBackup;
   /** True when somebody said that no proven backup is wanted. */
   readonly withoutBackup: boolean;
   readonly byHand: BackupByHand;
@@ -75,7 +89,7 @@ export interface UpgradeReport {
   readonly deployment: string | undefined;
   /** Empty when there was nothing to do, or another process had done it while we waited for it. */
   readonly steps: readonly PlannedStep[];
-  readonly backup: Omit<BackupProof, 'undo'> | null;
+  readonly backup: KeptBefore | null;
   readonly undo: readonly UndoStep[];
   readonly schema_digest: string;
 }
@@ -95,43 +109,41 @@ export async function planUpgrade(
  * Failures: `refused` by a guard or without a backup; `unavailable`, `interrupted`.
  */
 export async function upgrade(db: SchemaConnection, parts: UpgradeParts): Promise<UpgradeReport> {
-  const plan = await planUpgrade(db, parts.timeline);
-  const [first] = plan.steps;
-  if (!first) return reportOf(db, parts, [], undefined, []);
-  const before = { step: first.version, schema: plan.schema };
-  const proven = plan.holds_data ? await backUp(before, parts) : undefined;
-  const taken = new Set((await runMigrations(db, parts)).map(({ version }) => version));
-  const steps = plan.steps.filter(({ version }) => taken.has(version));
-  if (steps.length === 0 || !plan.holds_data) return reportOf(db, parts, steps, undefined, []);
-  return reportOf(db, parts, steps, proven, proven?.undo ?? parts.byHand.undo(before));
-}
-
-async function reportOf(
-  db: SchemaConnection,
-  { timeline }: UpgradeParts,
-  steps: readonly PlannedStep[],
-  proven: BackupProof | undefined,
-  undo: readonly UndoStep[],
-): Promise<UpgradeReport> {
-  const { deployment } = await planMigrations(db, timeline);
-  const backup = proven ? { file: proven.file, proof: proven.proof } : null;
-  return { deployment, steps, backup, undo, schema_digest: await schemaDigest(db) };
+  const schema = await db.schema();
+  const estimates = new Map<number, PlannedStep>();
+  let kept: { readonly before: BeforeUpgrade; readonly proven: BackupProof | undefined } | undefined;
+  const beforeFirst = async (pending: readonly [Migration, ...Migration[]]) => {
+    // Estimated before they are taken: afterwards the tables are another size.
+    for (const step of await estimateSteps(db, pending)) estimates.set(step.version, step);
+    if (!(await holdsData(db))) return;
+    const before = { step: pending[0].version, schema };
+    kept = { before, proven: await backUp(before, parts) };
+  };
+  const taken = await runMigrations(db, { ...parts, beforeFirst }).catch(async (error: unknown) => {
+    await kept?.proven?.discard();
+    throw error;
+  });
+  const steps = taken.flatMap(({ version }) => estimates.get(version) ?? []);
+  const undo = kept && (kept.proven?.undo ?? parts.byHand.undo(kept.before));
+  const { deployment } = await planMigrations(db, parts.timeline);
+  return {
+    deployment,
+    steps,
+    backup: kept?.proven?.kept ?? null,
+    undo: undo ?? [],
+    schema_digest: await schemaDigest(db),
+  };
 }
 
 async function backUp(
   before: BeforeUpgrade,
-  { backup, withoutBackup, byHand, log }: UpgradeParts,
+  { backup, withoutBackup, log }: UpgradeParts,
 ): Promise<BackupProof | undefined> {
   if (withoutBackup) {
     log.warn({}, 'the schema is changed without a proven backup');
     return undefined;
   }
-  if (!backup) {
-    throw new Failure('refused', 'The database holds data, and there is no proven backup of it.', {
-      hint: byHand.hint,
-    });
-  }
-  const proof = await backup.make(before);
-  log.info({ file: proof.file, proof: proof.proof }, 'backed up before the schema is changed');
-  return proof;
+  const proven = await backup.make(before);
+  log.info({ ...proven.kept }, 'backed up before the schema is changed');
+  return proven;
 }
