@@ -8,6 +8,7 @@ import type { SchemaConnection, SchemaParts, SchemaTiming } from '../store/migra
 import { runMigrations } from '../store/migrations/migrate.ts';
 import type { Migration } from '../store/migrations/migration.ts';
 import { type MigrationPlan, planMigrations, readSchema } from '../store/migrations/plan.ts';
+import type { Onlooker } from '../store/onlooker.ts';
 import type { PostgresOptions } from '../store/postgres/connect.ts';
 import type { SqliteOptions } from '../store/sqlite/connect.ts';
 import type { Store } from '../store/store.ts';
@@ -30,6 +31,16 @@ export async function openStore(
   }
   const { openPostgres } = await import('../store/postgres/open.ts');
   return openPostgres(storage.postgres, log, meter);
+}
+
+/** Opens a database that is there, to look at it alone. Failures: `unavailable`. */
+export async function openOnlooker(storage: StorageChoice): Promise<Onlooker> {
+  if (storage.driver === 'sqlite') {
+    const { onlookSqlite } = await import('../store/sqlite/onlooker.ts');
+    return onlookSqlite(storage.sqlite.path);
+  }
+  const { onlookPostgres } = await import('../store/postgres/onlooker.ts');
+  return onlookPostgres(storage.postgres);
 }
 
 /** What goes on while a schema is changed, beside the clock and the dice. */

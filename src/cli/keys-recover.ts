@@ -1,25 +1,40 @@
 import { formatDuration } from '../kernel/duration.ts';
 import { Failure } from '../kernel/errors.ts';
+import type { ImportReport } from '../keys/import.ts';
+import type { KeyStatus } from '../keys/keyring.ts';
 import type { RecoveryReport } from '../keys/recovery.ts';
 import { call } from './admin-calls.ts';
-import { command } from './command.ts';
-import { flag } from './option.ts';
+import { type CliContext, command } from './command.ts';
+import { flag, text } from './option.ts';
 import { column, moment, orDash } from './print/printer.ts';
 
 export const keysRecoverCommand = command({
   name: 'keys recover',
-  summary: 'Go on with a new key when the one that signs is lost for good.',
+  summary: 'Get lost keys back from a backup, or go on with a new one when they are lost for good.',
   description:
-    'The public half of the lost key stays published until its last token has run out. Look for a copy first: keys import puts it back, and nobody notices. Refused while a key can sign.',
+    'Look for a copy first: --from-backup puts back what a backup holds, `keys import` what lies elsewhere, and nobody notices. With --new the public half of the lost key stays published until its last token has run out; that is refused while a key can sign.',
   options: {
-    new: flag('--new', 'make a new key that signs at once (needed)'),
+    from_backup: text(
+      '--from-backup <backup>',
+      'put back the private keys of this backup: an id, the path of an archive, or latest',
+    ),
+    recovery_key: text('--recovery-key <file>', 'the recovery sheet (or AUTHSERVER_RECOVERY_KEY_FILE)'),
+    new: flag('--new', 'make a new key that signs at once'),
     yes: flag('--yes', 'do not ask'),
   },
-  examples: ['authserver keys recover --new', 'authserver keys recover --new --yes'],
+  examples: [
+    'authserver keys recover --from-backup latest --recovery-key recovery-sheet.txt',
+    'authserver keys recover --new',
+    'authserver keys recover --new --yes',
+  ],
   async run(context, input) {
+    if (input.new && input.from_backup !== undefined) {
+      throw new Failure('invalid_input', '--new and --from-backup exclude each other.');
+    }
+    if (input.from_backup !== undefined) return putBack(context, input.from_backup, input.recovery_key);
     if (!input.new) {
       throw new Failure('invalid_input', 'What to do about the lost key is missing.', {
-        hint: 'With a copy of it: authserver keys import FILE. Without one: authserver keys recover --new',
+        hint: 'With a backup: authserver keys recover --from-backup latest --recovery-key FILE. With a copy of it: authserver keys import FILE. Without either: authserver keys recover --new',
       });
     }
     if (!input.yes) {
@@ -47,3 +62,29 @@ export const keysRecoverCommand = command({
     printer.next('A server that could not start for want of the key can start now.');
   },
 });
+
+/** The backup is opened in this process: what opens it goes to no server. */
+async function putBack(context: CliContext, backup: string, sheet: string | undefined): Promise<void> {
+  const { isOfUse, privateKeysIn } = await import('../app/backup/put-back-keys.ts');
+  const recoveryKeyFile = sheet ?? (context.env['AUTHSERVER_RECOVERY_KEY_FILE'] || undefined);
+  const held = await privateKeysIn(await context.config(), { backup, recoveryKeyFile }, context.signal);
+  const { items } = await call<{ items: readonly KeyStatus[] }>(context, 'GET', ['keys']);
+  const keys: ImportReport[] = [];
+  for (const { kid } of items.filter(isOfUse)) {
+    const key = held.get(kid);
+    if (key === undefined) continue;
+    keys.push(await call<ImportReport>(context, 'POST', ['keys', 'import'], { key, active_now: false }));
+  }
+  if (keys.length === 0) {
+    throw new Failure('not_found', `The backup ${backup} holds none of the private keys.`, {
+      hint: 'See `authserver keys verify` for the keys that are missing, and `authserver backup list` for other backups.',
+    });
+  }
+  const back = keys.filter(({ outcome }) => outcome === 'restored');
+  const headline = back.length === 0 ? 'No key was missing.' : 'The private keys are back in their places.';
+  context.printer.record(
+    { keys },
+    headline,
+    keys.map(({ kid, outcome }) => column(kid, () => (outcome === 'restored' ? 'put back' : 'was here'))),
+  );
+}

@@ -13,6 +13,11 @@ export function makeIds(clock: Clock, random: Random): Ids {
   return { next: (prefix) => `${prefix}_${timePart(clock.now())}${chancePart(random.bytes(10))}` };
 }
 
+/** When an id was made, ms, from what follows its prefix. */
+export function timeIn(id: string): number {
+  return [...id.slice(0, 10)].reduce((time, letter) => time * 32 + ALPHABET.indexOf(letter), 0);
+}
+
 function timePart(milliseconds: number): string {
   let rest = milliseconds;
   let text = '';

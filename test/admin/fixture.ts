@@ -121,7 +121,10 @@ export async function startAdmin(
     backups: undefined as unknown as BackupDesk,
     reinstatement: undefined as unknown as ReinstateDesk,
     drills: undefined as unknown as DrillDesk,
-    verification: { run: async () => expect.unreachable('nothing is verified here') },
+    verification: {
+      run: async () => expect.unreachable('nothing is verified here'),
+      learn: async () => expect.unreachable('nothing is verified here'),
+    },
     stopping: new AbortController().signal,
     audit: new AuditTrail({ store: store.audit, clock, log: silentLog }),
     apiKey,

@@ -18,6 +18,8 @@ export function backupSamples(key: string): Readonly<Record<string, SampleMaker>
     ...long('/admin/backups/list', { target: 'local' }),
     ...long('/admin/backups/pin', { id: ID, pinned: true, reason: 'a' }),
     ...long('/admin/backups/prune', { target: null, dry_run: true, accept: ['clock_jumped'] }),
+    ...long('/admin/backups/verify', { which: { id: ID }, target: 'local', part: 7, accept_missing: true }),
+    ...long('/admin/backups/verified', { ids: [ID] }),
     ...long('/admin/backups/key', {}),
     ...long('/admin/backups/key/confirm', { recipient: RECIPIENT }),
     ...long('/admin/backups/key/replace', { recipient: RECIPIENT }),

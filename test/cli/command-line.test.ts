@@ -25,10 +25,16 @@ async function commandsBelow(
     .map((match) => match[1] as string)
     .filter((name) => name !== 'help');
   if (names.length === 0) return [{ words, help }];
-  return (await Promise.all(names.map((name) => commandsBelow([...words, name])))).flat();
+  const found: { words: readonly string[]; help: string }[] = [];
+  // One after the other: all at once they keep each other, and whoever tests beside them, waiting.
+  for (const name of names) found.push(...(await commandsBelow([...words, name])));
+  return found;
 }
 
-test('every command has help with an example that names it, --json, --config and the exit codes', async () => {
+// A process for each of them, which takes its time on a busy machine.
+test('every command has help with an example that names it, --json, --config and the exit codes', {
+  timeout: 120_000,
+}, async () => {
   const commands = await commandsBelow([]);
   expect(commands.length).toBeGreaterThan(20);
   for (const { words, help } of commands) {

@@ -12,11 +12,12 @@ import { migrateSchema, openStore, type StorageChoice } from '../../src/app/open
 import { systemClock } from '../../src/kernel/clock.ts';
 import { silentLog } from '../../src/kernel/log.ts';
 import { systemRandom } from '../../src/kernel/random.ts';
+import { times } from '../faults/scale.ts';
 import { describeEngines, freshStorage } from '../setup/engines.ts';
 import { storageChoice } from '../setup/fresh-store.ts';
 import { Rig } from './rig.ts';
 
-const KILLS = 6;
+const KILLS = times(6, 200);
 const CHILD = path.join(import.meta.dirname, 'rotating-child.ts');
 
 interface Issued {
@@ -50,7 +51,7 @@ async function killed(
 }
 
 describeEngines('a process that is killed while it rotates', (engine) => {
-  test(`leaves keys that work, ${KILLS} times of ${KILLS}`, { timeout: 120_000 }, async () => {
+  test(`leaves keys that work, ${KILLS} times of ${KILLS}`, { timeout: KILLS * 20_000 }, async () => {
     await using storage = await freshStorage(engine);
     const folder = await mkdtemp(path.join(tmpdir(), 'authserver-killed-'));
     const choice = storageChoice(storage);

@@ -12,6 +12,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Config, loadConfig } from '../../src/app/config.ts';
+import { storageChoice } from '../../src/app/database.ts';
 import { openStore } from '../../src/app/open-store.ts';
 import { rowsAt } from '../../src/app/pgbackrest/rows-at.ts';
 import type { SetupReport } from '../../src/app/pgbackrest/setup.ts';
@@ -219,6 +220,9 @@ describe.skipIf(skipped !== '')(`point in time on PostgreSQL through pgBackRest$
     const store = await openStore(at.storage, silentLog);
     expect((await store.settings.get({ name: 'oracle' }))?.value).toBe('last');
     await store.close();
+    // So whoever names that moment gets all there is.
+    await using end = await rowsAt(config, at.reached ?? 0);
+    expect(end.reached).toBe(at.reached);
 
     const status = await recoveryStatus(config);
     const tooEarly = await rowsAt(config, (status.window?.from ?? 0) - 2000).catch((error: unknown) => error);
@@ -270,6 +274,45 @@ describe.skipIf(skipped !== '')(`point in time on PostgreSQL through pgBackRest$
     };
     const stopped = rowsAt(config, Date.now() + 3_600_000, { signal: stop.signal, progress });
     await expect(stopped).rejects.toMatchObject({ code: 'interrupted' });
+    expect(readdirSync(scratch())).toEqual([]);
+  });
+
+  test('the restore command brings a moment back, but for access that was taken away since, and undoes that', {
+    timeout: 120_000,
+  }, async () => {
+    const addUser = (name: string) =>
+      sql(`insert into users (id, username, email_verified, status, profile_json, created_at, updated_at)
+        values ('user_${name}', '${name}', 0, 'active', '{}', 1, 1)`);
+    const users = () => sql('select username, status from users order by username');
+    await addUser('ada');
+    await addUser('eve');
+    await sleep(20);
+    const to = Date.now();
+    await sleep(20);
+    await addUser('bob');
+    const store = await openStore(storageChoice(config), silentLog);
+    await store.users.setStatus({ id: 'user_eve', status: 'disabled', now: Date.now() });
+    await store.close();
+    await sql('select pg_switch_wal()');
+    await untilArchived();
+    const before = await users();
+
+    const words = ['restore', '--latest', '--to', new Date(to).toISOString()];
+    const plan = await run(...words, '--plan', '--json');
+    expect(plan, plan.stderr).toMatchObject({ code: 0 });
+    expect(JSON.parse(plan.stdout)).toMatchObject({ restored_to: to, lost: { from: to }, obstacles: [] });
+    expect(await users()).toEqual(before);
+
+    const restored = await run(...words, '--yes', '--json');
+    expect(restored, restored.stderr).toMatchObject({ code: 0 });
+    expect(JSON.parse(restored.stdout)).toMatchObject({ restored_to: to, notes: [] });
+    expect(await users()).toEqual([
+      { username: 'ada', status: 'active' },
+      { username: 'eve', status: 'disabled' },
+    ]);
+    const undone = await run('restore', 'undo', '--yes');
+    expect(undone, undone.stderr).toMatchObject({ code: 0 });
+    expect(await users()).toEqual(before);
     expect(readdirSync(scratch())).toEqual([]);
   });
 

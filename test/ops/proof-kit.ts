@@ -201,6 +201,9 @@ async function settings(
     env: {
       AUTHSERVER_STATE_DIR: stateDir,
       AUTHSERVER_SERVER_ISSUER: ISSUER,
+      // Canaries and people sign in often here; how much that costs is not what is tried.
+      AUTHSERVER_PASSWORD_MEMORY: '8MiB',
+      AUTHSERVER_PASSWORD_PASSES: '1',
       AUTHSERVER_STORAGE_DRIVER: fresh.driver,
       ...(fresh.driver === 'postgres' && { AUTHSERVER_STORAGE_POSTGRES_DSN: fresh.dsn }),
       ...(fresh.driver === 'sqlite' && { AUTHSERVER_STORAGE_SQLITE_PATH: fresh.path }),

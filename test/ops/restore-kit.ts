@@ -48,6 +48,12 @@ export interface BackupOptions {
   readonly encryption?: Encryption;
   readonly signer?: Signer;
   readonly keys?: readonly { readonly name: string; readonly text: string }[];
+  /** Schema steps that this program does not know. */
+  readonly newerSteps?: readonly {
+    readonly version: number;
+    readonly name: string;
+    readonly checksum: string;
+  }[];
 }
 
 export class Installation implements AsyncDisposable {
@@ -146,7 +152,11 @@ export class Installation implements AsyncDisposable {
         restoreEpoch: head.deployment.restore_epoch,
         program: '0.0.0',
         madeAt: head.from,
-        schema: head.steps.map(({ version, name, checksum }) => ({ version, name, checksum })),
+        schema: [...head.steps, ...(options.newerSteps ?? [])].map(({ version, name, checksum }) => ({
+          version,
+          name,
+          checksum,
+        })),
         tables: head.tables.map(({ name, columns, key }) => ({ name, columns, key })),
         recoveryPoint: { from: head.from, to: head.to, audit: head.audit },
         tags: [],

@@ -130,7 +130,7 @@ describe.skipIf(!engines.some(({ name }) => name === 'postgres'))(
   'a restore to a moment of the log of PostgreSQL (needs the postgres engine)',
   () => {
     test('brings the rows of then back, and keeps away what was taken away since', {
-      timeout: PATIENCE,
+      timeout: 2 * PATIENCE,
     }, async () => {
       await using here = await Installation.make({ name: 'postgres' });
       await using then = await freshStorage({ name: 'postgres' });
@@ -141,12 +141,14 @@ describe.skipIf(!engines.some(({ name }) => name === 'postgres'))(
       await here.withStore((store) =>
         store.users.setStatus({ id: 'user_bob', status: 'disabled', now: Date.now() }),
       );
-      const moment = { to, removals: 'repeat', acceptDeployment: undefined } as const;
+      const moment = { to, sessions: 'end', removals: 'repeat', acceptDeployment: undefined } as const;
       const keys = { recoveryKeyFile: undefined, passphraseFile: undefined, trust: [] };
-      const back = async (complete: boolean) => {
+      const back = async (complete: boolean, reached: number, until = Number.POSITIVE_INFINITY) => {
+        const stop = new AbortController();
+        const progress = ({ number }: { number: number }) => number === until && stop.abort();
         const rowsAt = async () => ({
           storage: storageChoice(then),
-          reached: to,
+          reached,
           complete,
           [Symbol.asyncDispose]: async () => undefined,
         });
@@ -155,12 +157,19 @@ describe.skipIf(!engines.some(({ name }) => name === 'postgres'))(
           { ...moment, ...keys },
           { log: silentLog, rowsAt },
         );
-        return prepared.run({ progress: () => undefined, signal: new AbortController().signal });
+        return prepared.run({ progress, signal: stop.signal });
       };
       const before = await here.digests();
-      await expect(back(false)).rejects.toMatchObject({ code: 'refused' });
+      const ended = {
+        code: 'refused',
+        hint: expect.stringContaining(`--to ${new Date(to - 1).toISOString()}`),
+      };
+      await expect(back(false, to - 1)).rejects.toMatchObject(ended);
       expect(await here.digests()).toEqual(before);
-      const receipt = await back(true);
+      // It gets beyond the first step, which is to take the rows over.
+      await expect(back(true, to - 1, 2)).rejects.toMatchObject({ code: 'interrupted' });
+      // The last commit in the archive, after which nothing comes that could say so.
+      const receipt = await back(false, to);
       expect(receipt).toMatchObject({ restored_to: to, lost: { from: to } });
       expect(await here.users()).toEqual({ ada: 'active', bob: 'disabled' });
       await here.undo();

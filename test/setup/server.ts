@@ -41,14 +41,18 @@ export async function authserver(args: readonly string[], options: CommandOption
   return { code: child.exitCode, stdout, stderr };
 }
 
+/** What a process of the product may see of this one's environment. */
+export function ownEnvironment(): Record<string, string | undefined> {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !FOREIGN.test(name)));
+}
+
 /** Starts `authserver ...args` and returns at once. */
 export function spawnAuthserver(
   args: readonly string[],
   { env = {}, cwd }: CommandOptions = {},
 ): ChildProcess {
-  const own = Object.entries(process.env).filter(([name]) => !FOREIGN.test(name));
   return spawn(process.execPath, [COMMAND, ...args], {
-    env: { ...Object.fromEntries(own), NO_COLOR: '1', ...env },
+    env: { ...ownEnvironment(), NO_COLOR: '1', ...env },
     cwd: cwd ?? tmpdir(),
     stdio: 'pipe',
   });
@@ -89,6 +93,7 @@ export class TestServer {
   #adminApiKey: string | undefined;
   #recoverySheet: string | undefined;
   #log = '';
+  #output = '';
 
   private constructor(
     stateDir: string,
@@ -153,11 +158,19 @@ export class TestServer {
     return this.#log;
   }
 
+  /** Everything it has written to standard output, over all its starts. */
+  get output(): string {
+    return this.#output;
+  }
+
   async start(): Promise<void> {
     const child = spawnAuthserver(this.#arguments(['serve', '--json']), { env: this.#addressEnv() });
     this.#child = child;
     child.stderr?.on('data', (chunk: Buffer) => {
       this.#log += chunk.toString();
+    });
+    child.stdout?.on('data', (chunk: Buffer) => {
+      this.#output += chunk.toString();
     });
     const lines = createInterface({ input: child.stdout! });
     const ready = once(lines, 'line').then(([line]) => JSON.parse(line as string) as ReadyLine);

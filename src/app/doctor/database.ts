@@ -9,6 +9,7 @@ import type { Onlooker } from '../../store/onlooker.ts';
 import type { Config } from '../config.ts';
 import { storageChoice } from '../database.ts';
 import { checkDeployment } from '../deployment.ts';
+import { openOnlooker } from '../open-store.ts';
 import { stateFiles } from '../state-dir.ts';
 import { hostOf } from './dsn.ts';
 
@@ -48,7 +49,7 @@ const CUT_OFF = {
 async function attempt(config: Config, name: string): Promise<LookedAt> {
   let onlooker: Onlooker | undefined;
   try {
-    onlooker = await open(config);
+    onlooker = await openOnlooker(storageChoice(config));
     const { applied, pending, deployment } = await examineSchema(onlooker);
     checkDeployment(config.state_dir, deployment);
     const isEmpty = applied.length === 0;
@@ -64,16 +65,6 @@ async function attempt(config: Config, name: string): Promise<LookedAt> {
 
 function unreadable(name: string, trouble: DatabaseFacts['trouble']): LookedAt {
   return { facts: { name, trouble, isEmpty: false, pending: [] }, onlooker: undefined };
-}
-
-async function open(config: Config): Promise<Onlooker> {
-  const choice = storageChoice(config);
-  if (choice.driver === 'sqlite') {
-    const { onlookSqlite } = await import('../../store/sqlite/onlooker.ts');
-    return onlookSqlite(choice.sqlite.path);
-  }
-  const { onlookPostgres } = await import('../../store/postgres/onlooker.ts');
-  return onlookPostgres(choice.postgres);
 }
 
 /** An empty place is well, unless the state directory knows of a database that should be in it. */

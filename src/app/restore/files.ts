@@ -55,14 +55,13 @@ export class Files {
   async write(file: string, text: string): Promise<void> {
     const unfinished = `${file}.tmp`;
     await this.#attempt(file, async () => {
-      const handle = await this.#disk.open(unfinished, 'w', FILE_MODE);
       try {
-        await handle.writeFile(text);
-        await handle.sync();
-      } finally {
-        await handle.close();
+        await this.#writeThrough(unfinished, text);
+        await this.#disk.rename(unfinished, file);
+      } catch (error) {
+        await this.#disk.rm(unfinished, { force: true }).catch(() => undefined);
+        throw error;
       }
-      await this.#disk.rename(unfinished, file);
       await this.#flush(path.dirname(file));
     });
   }
@@ -98,6 +97,16 @@ export class Files {
       const { bavail, bsize } = await this.#disk.statfs(folder);
       return bavail * bsize;
     });
+  }
+
+  async #writeThrough(file: string, text: string): Promise<void> {
+    const handle = await this.#disk.open(file, 'w', FILE_MODE);
+    try {
+      await handle.writeFile(text);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
   }
 
   async #flush(place: string): Promise<void> {

@@ -1,10 +1,9 @@
 /** What opens a backup and whom to believe, out of the options, the settings and the recovery sheet. */
-import { readFile } from 'node:fs/promises';
 import type { Identities } from '../../archive/age.ts';
 import type { Trust } from '../../archive/signature.ts';
-import { Failure } from '../../kernel/errors.ts';
+import { withEndorsed } from '../backup/endorsed.ts';
 import { passphraseIn } from '../backup/identity.ts';
-import { readRecoverySheet } from '../backup/recovery-sheet.ts';
+import { readSheetIn } from '../backup/recovery-sheet.ts';
 import { readSigningKey } from '../backup/signing-key.ts';
 import type { Config } from '../config.ts';
 
@@ -22,17 +21,21 @@ export interface KeysAtHand extends Required<Identities> {
   readonly deploymentId: string | undefined;
 }
 
-/** Failures: `invalid_input` for a sheet that is none, `configuration` for a file that cannot be read. */
+/** Failures: `invalid_input` for a sheet that is none or cannot be read, `configuration` for a passphrase. */
 export async function keysAtHand(config: Config, request: KeyRequest): Promise<KeysAtHand> {
   const { recoveryKeyFile, passphraseFile } = request;
-  const sheet = recoveryKeyFile === undefined ? undefined : await readSheet(recoveryKeyFile);
+  const sheet = recoveryKeyFile === undefined ? undefined : await readSheetIn(recoveryKeyFile);
   const { passphrase, passphrase_file, trusted_signers } = config.backup;
   const passphrases = [await passphraseIn(passphraseFile), passphrase, await passphraseIn(passphrase_file)];
   const own = ownSigner(config.state_dir);
   return {
     identities: sheet?.identities ?? [],
     passphrases: passphrases.filter((one) => one !== undefined),
-    trust: [...request.trust, ...(sheet?.signers ?? []), ...trusted_signers, ...own],
+    trust: await withEndorsed(
+      config,
+      [...request.trust, ...(sheet?.signers ?? []), ...trusted_signers, ...own],
+      sheet?.deploymentId,
+    ),
     deploymentId: sheet?.deploymentId,
   };
 }
@@ -45,15 +48,4 @@ function ownSigner(stateDir: string): Trust {
   } catch {
     return [];
   }
-}
-
-async function readSheet(file: string) {
-  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
-    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause);
-    throw new Failure('configuration', `Cannot read the recovery key in ${file} (${code}).`, {
-      hint: 'See whether the file is there and this user may read it.',
-      cause,
-    });
-  });
-  return readRecoverySheet(text);
 }

@@ -1,7 +1,7 @@
 /** `restore --to` on PostgreSQL: the moment comes out of the engine's own log, and its rows are brought back as a backup's are. */
 import { Failure } from '../../kernel/errors.ts';
 import { makeIds } from '../../kernel/ids.ts';
-import { judge, type RestoreFacts } from '../../ops/restore/plan.ts';
+import { judge, type RestoreFacts, type SessionFate } from '../../ops/restore/plan.ts';
 import type { Config } from '../config.ts';
 import { storageChoice } from '../database.ts';
 import type { StorageChoice } from '../open-store.ts';
@@ -19,6 +19,7 @@ import { choosePlace, postgresName } from './staging.ts';
 export interface MomentRequest extends KeyRequest {
   /** ms */
   readonly to: number;
+  readonly sessions: SessionFate;
   readonly removals: 'repeat' | 'disable';
   readonly acceptDeployment: string | undefined;
 }
@@ -41,7 +42,7 @@ export async function prepareMoment(
   const storage = destinationOf(config, undefined);
   const { lock, obstacles } = await takeOver(config, storage, world);
   try {
-    const present = await readPresent(world.files, storageChoice(config), world.clock);
+    const present = await readPresent(world.files, storageChoice(config));
     const id = makeIds(world.clock, world.random).next('rst');
     const place = await choosePlace(world.files, storage, { id, keeps: present.isThere });
     const deployment = deploymentOf(config, request, present);
@@ -77,7 +78,7 @@ function deploymentOf({ state_dir }: Config, { acceptDeployment }: MomentRequest
 
 /** What the engine's own log holds needs no proof of ours: `recovery setup` has made its round trip. */
 function factsOf(
-  { to, acceptDeployment }: MomentRequest,
+  { to, sessions, acceptDeployment }: MomentRequest,
   at: { present: Present; storage: StorageChoice; deployment: string; kept: string | null },
   { clock }: WorldParts,
 ): RestoreFacts {
@@ -99,7 +100,7 @@ function factsOf(
     },
     to,
     log: { reaches: to, complete: false },
-    sessions: 'end',
+    sessions,
     unverified: false,
     destination: {
       place: storage.driver === 'postgres' ? postgresName(storage.postgres.dsn) : storage.sqlite.path,
@@ -127,7 +128,8 @@ function momentOrigin(
     from: `pgbackrest-${new Date(to).toISOString()}`,
     async fill(staged, signal) {
       await using rows = await parts.rowsAt(config, to, { signal });
-      if (!rows.complete) throw notReached(to, rows.reached);
+      // The last commit in the archive may be named: nothing that comes after it says that it is the moment.
+      if (!rows.complete && (rows.reached ?? 0) < to) throw notReached(to, rows.reached);
       const { head, totals } = await stageFromRows(rows.storage, staged, { clock, random, signal });
       if (head.deployment.id !== deployment) throw otherDeployment(head.deployment.id, deployment);
       // Private keys of the file store were never in the database; those on this host stay.
@@ -145,8 +147,9 @@ function momentOrigin(
 
 function notReached(to: number, reached: number | null): Failure {
   const end = reached === null ? 'earlier' : `at ${new Date(reached).toISOString()}`;
+  const last = reached === null ? '' : ` To its very end: --to ${new Date(reached).toISOString()}`;
   return new Failure('refused', `The archived log ends before ${new Date(to).toISOString()}: ${end}.`, {
-    hint: 'Nothing was changed. Name an earlier moment; `authserver recovery status` shows the window.',
+    hint: `Nothing was changed. Name an earlier moment; \`authserver recovery status\` shows the window.${last}`,
   });
 }
 

@@ -1,10 +1,10 @@
 /** What is there before a restore: whose it is, whose signatures it believes, and which access it has taken away. */
 import type { Trust } from '../../archive/signature.ts';
-import { type Clock, systemClock } from '../../kernel/clock.ts';
 import { asFailure } from '../../kernel/errors.ts';
+import type { Onlooker } from '../../store/onlooker.ts';
 import type { Revocation } from '../../store/records.ts';
-import { lookAtSchema, type StorageChoice } from '../open-store.ts';
-import { readSnapshot } from '../snapshots.ts';
+import { OWN } from '../../store/sql/revocations.ts';
+import { lookAtSchema, openOnlooker, type StorageChoice } from '../open-store.ts';
 import type { Files } from './files.ts';
 import { databaseFile, SIDECARS, sizeOfDatabase } from './staging.ts';
 
@@ -35,17 +35,13 @@ const NOTHING: Omit<Present, 'isThere' | 'bytes'> = {
 };
 
 /** Never fails for a database that is damaged, absent or another program's: what is wrong is told. */
-export async function readPresent(
-  files: Files,
-  storage: StorageChoice,
-  clock: Clock = systemClock,
-): Promise<Present> {
+export async function readPresent(files: Files, storage: StorageChoice): Promise<Present> {
   let isThere = true;
   let bytes = 0;
   try {
     ({ isThere, bytes } = await sizeOf(files, storage));
     if (!isThere) return { ...NOTHING, isThere, bytes };
-    return { ...NOTHING, isThere, bytes, ...(await readRows(files, storage, clock)) };
+    return { ...NOTHING, isThere, bytes, ...(await readRows(files, storage)) };
   } catch (error) {
     const { message, detail } = asFailure(error);
     return { ...NOTHING, isThere, bytes, unreadable: detail ?? message };
@@ -67,48 +63,58 @@ async function sizeOf(files: Files, storage: StorageChoice): Promise<Pick<Presen
  * Only to look: a connection that may write would play or remove the log beside a damaged file, which then is the best that
  * there is. But a journal of a transaction that a crash cut off has to be rolled back before anybody can read.
  */
-async function readRows(files: Files, storage: StorageChoice, clock: Clock): Promise<Partial<Present>> {
+async function readRows(files: Files, storage: StorageChoice): Promise<Partial<Present>> {
   try {
-    return await readTables(storage, clock, ['settings', 'revocations']);
+    return await lookAt(storage);
   } catch (error) {
-    if (storage.driver === 'sqlite' && (await files.exists(`${databaseFile(storage.sqlite.path)}-journal`))) {
-      await lookAtSchema(storage);
-    }
-    // Before the third schema step there are no revocations.
-    return readTables(storage, clock, ['settings']).catch(() => Promise.reject(error));
+    const isCutOff =
+      storage.driver === 'sqlite' && (await files.exists(`${databaseFile(storage.sqlite.path)}-journal`));
+    if (!isCutOff) throw error;
+    await lookAtSchema(storage);
+    return lookAt(storage);
   }
 }
 
-async function readTables(
-  storage: StorageChoice,
-  clock: Clock,
-  tables: readonly string[],
-): Promise<Partial<Present>> {
-  await using snapshot = await readSnapshot(storage, { clock, tables });
-  const rows = new Map<string, Record<string, unknown>[]>(tables.map((name) => [name, []]));
-  for await (const part of snapshot.parts()) {
-    if (part.kind !== 'rows') continue;
-    const lines = Buffer.from(part.bytes).toString().trimEnd().split('\n');
-    rows.get(part.table)?.push(...lines.map((line) => JSON.parse(line) as Record<string, unknown>));
+/**
+ * By name, not through a snapshot, which knows this program's schemas only: what a newer program has migrated is read too,
+ * because columns stay what they are (docs/decisions/0010), and whoever goes back from an upgrade must not give access back.
+ */
+async function lookAt(storage: StorageChoice): Promise<Partial<Present>> {
+  const onlooker = await openOnlooker(withoutLink(storage));
+  try {
+    const [deployment] = await onlooker.all('select id, restore_epoch from deployment');
+    const settings = await onlooker.all(
+      "select name, value from settings where name in ('backup.signers', 'recovery.position')",
+    );
+    const setting = (wanted: string) => settings.find(({ name }) => name === wanted)?.['value'];
+    return {
+      deploymentId: textOf(deployment?.['id']),
+      signers: listOf(setting('backup.signers')),
+      epoch: deployment && Number(deployment['restore_epoch']),
+      logPosition: textOf(setting('recovery.position')),
+      ...(await revocationsOf(onlooker)),
+    };
+  } finally {
+    await onlooker.close();
   }
-  const setting = (name: string) => rows.get('settings')?.find((row) => row['name'] === name)?.['value'];
-  const { deployment } = snapshot.head;
-  return {
-    deploymentId: deployment.id,
-    signers: listOf(setting('backup.signers')),
-    epoch: deployment.restore_epoch,
-    logPosition: textOf(setting('recovery.position')),
-    revocations: (rows.get('revocations') ?? []).map(withoutHistory),
-  };
 }
 
-/** A revocation, without what an earlier restore has noted beside it. */
-function withoutHistory({
-  restored_at: _,
-  replayed_at: __,
-  ...revocation
-}: Record<string, unknown>): Revocation {
-  return revocation as unknown as Revocation;
+/** Before the third schema step there are none. Where they cannot be read, that is no database in which there are none. */
+async function revocationsOf(onlooker: Onlooker): Promise<Partial<Present>> {
+  try {
+    if (!(await onlooker.tables()).has('revocations')) return { revocations: [] };
+    // Without what an earlier restore has noted beside them.
+    const rows = await onlooker.all(`select ${OWN.join(', ')} from revocations order by id`);
+    return { revocations: rows as unknown as readonly Revocation[] };
+  } catch (error) {
+    const { message, detail } = asFailure(error);
+    return { unreadable: detail ?? message };
+  }
+}
+
+function withoutLink(storage: StorageChoice): StorageChoice {
+  if (storage.driver === 'postgres') return storage;
+  return { ...storage, sqlite: { ...storage.sqlite, path: databaseFile(storage.sqlite.path) } };
 }
 
 function textOf(value: unknown): string | undefined {

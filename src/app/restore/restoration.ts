@@ -6,10 +6,12 @@ import { Failure } from '../../kernel/errors.ts';
 import { makeIds } from '../../kernel/ids.ts';
 import type { Log } from '../../kernel/log.ts';
 import type { Random } from '../../kernel/random.ts';
+import { readKeyPair } from '../../keys/key-pair.ts';
 import { type AftercareReport, makeSafe } from '../../ops/restore/aftercare.ts';
 import type { RestorePlan } from '../../ops/restore/plan.ts';
 import { type RestoreReceipt, receiptText, signReceipt } from '../../ops/restore/receipt.ts';
 import type { RestoreWork } from '../../ops/restore/run.ts';
+import type { SigningKeyRecord } from '../../store/records.ts';
 import { digestTables, type TableTotal } from '../../store/snapshot.ts';
 import type { Store } from '../../store/store.ts';
 import { readSigningKey, SIGNING_KEY_FILE, type SigningKey, signingKeyOf } from '../backup/signing-key.ts';
@@ -27,13 +29,14 @@ import {
   type KeyMove,
   type LastRestore,
   type Place,
+  type PostgresPlace,
   readLast,
   writeJournal,
 } from './journal.ts';
 import { type ArchivedKeyFile, clearKeyFiles, keyFolders, moveKeyFiles, stageKeyFiles } from './key-files.ts';
 import type { TakenAway } from './log.ts';
 import { clearStaging, makeStaging, STAGED_FILE } from './staging.ts';
-import { RESTORE_SETTING, swapFiles, swapTables } from './swap.ts';
+import { isDecided, RESTORE_SETTING, swapFiles, swapTables } from './swap.ts';
 
 /** What is brought back, and how it gets into an empty database. */
 export interface Origin {
@@ -89,7 +92,7 @@ export class Restoration implements RestoreWork {
   readonly #notes: string[];
   #aftercare: AftercareReport | undefined;
   #receipt: RestoreReceipt | undefined;
-  #isDecided = false;
+  #isSwapped = false;
 
   constructor(parts: RestorationParts) {
     this.#parts = parts;
@@ -107,7 +110,7 @@ export class Restoration implements RestoreWork {
   async giveUp(): Promise<void> {
     const { config, files, log, storage, place, isElsewhere } = this.#parts;
     if (!isElsewhere) return finishRestore(config, { files, log });
-    if (this.#isDecided) return;
+    if (this.#isSwapped) return;
     await clearStaging(files, storage, place);
     await clearKeyFiles(files, keyFolders(config));
   }
@@ -148,6 +151,11 @@ export class Restoration implements RestoreWork {
   async checkKeys(): Promise<void> {
     const { config, clock, random, log } = this.#parts;
     await this.#withStore(async (store) => {
+      for (const { kid, state } of await this.#lostKeys(store)) {
+        this.#notes.push(
+          `The private half of the ${state} signing key ${kid} is neither in the backup nor in ${config.signing.key_path}: the server will not sign with it. Look for it before you start: authserver keys recover --from-backup ID (of another backup); where it is lost: authserver keys recover --new.`,
+        );
+      }
       if ((await store.dataKeys.list({})).length === 0) return;
       const custody = new KeyCustody(config, { store, clock, random, log, ids: makeIds(clock, random) });
       try {
@@ -156,6 +164,20 @@ export class Restoration implements RestoreWork {
         custody.close();
       }
     });
+  }
+
+  /** Keys that sign, or will, and that nobody has the private half of. */
+  async #lostKeys(store: Store): Promise<readonly SigningKeyRecord[]> {
+    const { config, files } = this.#parts;
+    const archived = new Map(this.#filled.keys.map(({ name, text }) => [name, text]));
+    const lost: SigningKeyRecord[] = [];
+    for (const key of await store.keys.list({})) {
+      if (key.key_store !== 'keyfile' || (key.state !== 'active' && key.state !== 'pending')) continue;
+      const name = `${key.kid}.pem`;
+      const text = archived.get(name) ?? (await files.read(path.join(config.signing.key_path, name)));
+      if (text === undefined || readKeyPair(text)?.kid !== key.kid) lost.push(key);
+    }
+    return lost;
   }
 
   async makeSafe(): Promise<void> {
@@ -205,19 +227,36 @@ export class Restoration implements RestoreWork {
       files: await this.#receiptFiles(),
       last: await this.#lastRestore(keys),
     });
-    this.#isDecided = true;
   }
 
   async swap(): Promise<void> {
-    const { config, files, log, storage, place, signal, isElsewhere } = this.#parts;
-    if (place.engine === 'postgres') await swapTables(storage, place, { log, signal });
-    if (!isElsewhere) return finishRestore(config, { files, log });
-    if (place.engine === 'sqlite') await swapFiles(files, place);
+    const { config, files, log, isElsewhere, place } = this.#parts;
+    if (isElsewhere) return this.#swapElsewhere();
+    if (place.engine === 'postgres') await this.#swapTables(place);
+    await finishRestore(config, { files, log });
+  }
+
+  /** No journal leads on from here: keys without their database harm nobody, and are taken for what they are the next time. */
+  async #swapElsewhere(): Promise<void> {
+    const { config, files, place } = this.#parts;
     await moveKeyFiles(files, await stageKeyFiles(files, config, this.#filled.keys));
+    if (place.engine === 'sqlite') await swapFiles(files, place);
+    else await this.#swapTables(place);
+    this.#isSwapped = true;
     for (const file of await this.#receiptFiles()) {
       await files.makeFolder(path.dirname(file.path));
       await files.write(file.path, file.text);
     }
+  }
+
+  async #swapTables(place: PostgresPlace): Promise<void> {
+    const { storage, log, signal, id } = this.#parts;
+    await swapTables(storage, place, { log, signal });
+    // To whoever finds the staged schema gone, it has been swapped in; that is to be seen.
+    if (await isDecided(storage, { id, place })) return;
+    throw new Failure('failed', `What was staged in ${place.staged} is gone, so nothing was changed.`, {
+      hint: 'Somebody has removed that schema, or restores into the same database. Run the command again when nobody else does.',
+    });
   }
 
   get #stagedStorage(): StorageChoice {

@@ -1,6 +1,5 @@
 /** `authserver restore`: the backup that is asked for, what would become of it, and how it is brought back. */
 import type { CatalogEntry } from '../../archive/catalog.ts';
-import { CannotRead } from '../../archive/format.ts';
 import type { FormatRecord } from '../../archive/manifest.ts';
 import { openArchive, type ReadOptions } from '../../archive/reader.ts';
 import { Failure } from '../../kernel/errors.ts';
@@ -13,7 +12,7 @@ import {
   type RestoreFacts,
   type SessionFate,
 } from '../../ops/restore/plan.ts';
-import { nameOf, stepsUpTo, timeline } from '../../store/migrations/timeline.ts';
+import { nameOf, timeline } from '../../store/migrations/timeline.ts';
 import type { Config } from '../config.ts';
 import { storageChoice } from '../database.ts';
 import type { StorageChoice } from '../open-store.ts';
@@ -23,6 +22,7 @@ import { type KeyRequest, type KeysAtHand, keysAtHand } from './keys-at-hand.ts'
 import { readingOf, replayInto, revocationsIn, surveyFrom } from './log.ts';
 import { type PreparedRestore, prepare, takeOver, type WorldParts, worldOf } from './prepared.ts';
 import { type Present, readPresent } from './present.ts';
+import { openReadable } from './readable.ts';
 import { destinationOf, type Origin } from './restoration.ts';
 import { findSource, type Source } from './source.ts';
 import { choosePlace, databaseFile, postgresName } from './staging.ts';
@@ -68,7 +68,7 @@ export async function prepareRestore(
   if (isElsewhere && placeName(storage) === placeName(live)) throw sameplace(placeName(live));
   const taken = isElsewhere ? { lock: undefined, obstacles: [] } : await takeOver(config, storage, world);
   try {
-    const present = await readPresent(world.files, live, world.clock);
+    const present = await readPresent(world.files, live);
     const picked = await pick(config, request, present, world);
     const id = makeIds(world.clock, world.random).next('rst');
     const keeps = !isElsewhere && present.isThere;
@@ -135,7 +135,7 @@ async function pick(
     trust,
     ...(record && { file: record.file, id: record.id, deploymentId: record.deployment_id }),
   };
-  const format = await openingOf(source, reading);
+  const format = await formatOf(source, reading);
   const { identities, passphrases } = keys;
   const rest = { identities: { identities, passphrases }, trust, deploymentId: format.deployment_id };
   return { source, known, reading, format, logReading: await readingOf(config, clock, rest) };
@@ -152,26 +152,9 @@ async function surveyOf(
   return surveyFrom(picked.logReading, logged, present.logPosition);
 }
 
-/** The first entry, which is enough to know that the backup can be opened and is not of a newer version. */
-async function openingOf(source: Source, reading: ReadOptions): Promise<FormatRecord> {
-  try {
-    await using archive = await openArchive(source.open(), reading);
-    stepsUpTo(archive.format.schema);
-    return archive.format;
-  } catch (error) {
-    if (!(error instanceof CannotRead)) throw error;
-    const recipients = source.entry?.record?.encryption.recipients ?? [];
-    const names = recipients.length > 0 ? ` It is encrypted to: ${recipients.join(', ')}.` : '';
-    const hasKey = [...(reading.identities ?? []), ...(reading.passphrases ?? [])].length > 0;
-    throw new Failure('refused', `${error.message}${names}`, {
-      detail: source.place,
-      hint:
-        hasKey || error.message.includes('passphrase')
-          ? (error.hint ?? '')
-          : 'Give the recovery sheet that the first start has printed: --recovery-key FILE (or AUTHSERVER_RECOVERY_KEY_FILE).',
-      cause: error,
-    });
-  }
+async function formatOf(source: Source, reading: ReadOptions): Promise<FormatRecord> {
+  await using archive = await openReadable(source, reading);
+  return archive.format;
 }
 
 async function factsOf(
@@ -202,6 +185,7 @@ async function factsOf(
       needed: 2 * (entry?.record?.unpacked_size ?? size * USUAL_RATIO),
       free: storage.driver === 'sqlite' ? await files.free(databaseFile(storage.sqlite.path)) : null,
     },
+    doubts: picked.source.doubts,
   };
 }
 
@@ -273,8 +257,8 @@ function archiveOrigin(
 }
 
 /** A place elsewhere has to be empty: whatever is there is not what would be kept. */
-async function checkEmpty(storage: StorageChoice, { files, clock }: WorldParts): Promise<readonly Failure[]> {
-  const { isThere } = await readPresent(files, storage, clock);
+async function checkEmpty(storage: StorageChoice, { files }: WorldParts): Promise<readonly Failure[]> {
+  const { isThere } = await readPresent(files, storage);
   if (!isThere) return [];
   return [
     new Failure('refused', `There is something at ${placeName(storage)} already.`, {

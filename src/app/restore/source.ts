@@ -19,6 +19,8 @@ export interface Source {
   readonly place: string;
   /** Bytes of the archive. */
   readonly size: number;
+  /** Why there may be a better one. */
+  readonly doubts: readonly string[];
   open(signal?: AbortSignal): AsyncIterable<Uint8Array>;
 }
 
@@ -83,7 +85,7 @@ async function newest(targets: readonly Target[], request: SourceRequest): Promi
     (best, one) => (best === undefined || sequence(one) > sequence(best) ? one : best),
     undefined,
   );
-  if (last) return ofTarget(last.target, last.entry);
+  if (last) return { ...ofTarget(last.target, last.entry), doubts: silent.map(silenceOf) };
   if (found.length === 0 && silent.length > 0) throw nothingAnswers(silent);
   throw nothingUsable(targets, request, {
     found: found.length,
@@ -143,6 +145,7 @@ async function fileSource(files: Files, name: string, trust: Trust): Promise<Sou
     entry: holding && isIt ? readHolding(holding, trust) : undefined,
     place: file,
     size: await files.size(file),
+    doubts: [],
     open: (signal) => folder.read(path.basename(file), signal),
   };
 }
@@ -153,6 +156,7 @@ function ofTarget(target: Target, entry: CatalogEntry): Source {
     entry,
     place: `${target.name} (${place})`,
     size: entry.holding.archive?.size ?? 0,
+    doubts: [],
     open: (signal) => target.open(entry.holding, signal),
   };
 }
@@ -177,6 +181,10 @@ async function askAll<T>(
       silent.push({ target, error: answer.reason });
   }
   return { found, silent };
+}
+
+function silenceOf({ target, error }: Asked<unknown>['silent'][number]): string {
+  return `The backup target ${target.name} could not be read (${asFailure(error).message}): it may have a newer backup than this one.`;
 }
 
 function nothingAnswers(silent: Asked<unknown>['silent']): Failure {

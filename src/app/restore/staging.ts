@@ -1,6 +1,7 @@
 /** A database that is put together beside the one whose place it is to take: on the same file system, or in the same server. */
 import { lstatSync, readlinkSync, realpathSync } from 'node:fs';
 import path from 'node:path';
+import { Failure } from '../../kernel/errors.ts';
 import type { StorageChoice } from '../open-store.ts';
 import type { Files } from './files.ts';
 import type { Place } from './journal.ts';
@@ -40,7 +41,8 @@ export async function makeStaging(
   await clearStaging(files, storage, place);
   if (place.engine === 'sqlite') await files.makeFolder(place.staged);
   else if (storage.driver === 'postgres') {
-    const { makeSchema } = await import('../../store/postgres/swap-schema.ts');
+    const { makeSchema, sweepSchemas } = await import('../../store/postgres/swap-schema.ts');
+    await sweepSchemas(storage.postgres, STAGED_SCHEMA);
     await makeSchema(storage.postgres, place.staged);
   }
   return stagedStorage(storage, place);
@@ -85,16 +87,27 @@ export async function keptSize(
   return names.length > 0 ? bytes : undefined;
 }
 
-/** Takes away the database that a restore has put aside. */
-export async function dropKept(files: Files, storage: StorageChoice, place: Place): Promise<void> {
-  if (place.kept === null) return;
-  if (place.engine === 'sqlite') {
-    for (const suffix of [...SIDECARS, '']) await files.remove(place.kept + suffix);
+/**
+ * Takes away a database that a restore has put aside: a file by its path, or a schema by its name.
+ * Failures: `refused` for a schema where the settings name no PostgreSQL database; `unavailable`.
+ */
+export async function dropKept(files: Files, storage: StorageChoice, kept: string): Promise<void> {
+  // The settings may have gone over to the other engine since.
+  if (path.isAbsolute(kept)) {
+    for (const suffix of [...SIDECARS, '']) await files.remove(kept + suffix);
     return;
   }
-  if (storage.driver !== 'postgres') return;
+  if (storage.driver !== 'postgres') {
+    throw new Failure(
+      'refused',
+      `A restore has put the schema ${kept} aside, and the settings name no PostgreSQL database.`,
+      {
+        hint: 'Run this with the settings of that database: what is left of the list goes with it then.',
+      },
+    );
+  }
   const { dropSchema } = await import('../../store/postgres/swap-schema.ts');
-  await dropSchema(storage.postgres, place.kept);
+  await dropSchema(storage.postgres, kept);
 }
 
 /** The file itself, where the settings name a link to it: SQLite keeps its log there, and the disk is that one. */

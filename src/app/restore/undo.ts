@@ -33,7 +33,7 @@ export async function prepareUndo(config: Config, given: Partial<WorldParts> = {
     const kept = await keptOf(files, storage, last);
     const id = makeIds(clock, random).next('rst');
     const place = await choosePlace(files, storage, { id, keeps: true });
-    const present = await readPresent(files, storage, clock);
+    const present = await readPresent(files, storage);
     const facts = await factsOf({ last, kept, present, storage, keptAs: place.kept }, world);
     const judged = judge(facts);
     return prepare({ plan: judged.plan, obstacles: [...obstacles, ...judged.obstacles] }, lock, {
@@ -71,8 +71,8 @@ export async function forgetRestores(config: Config, given: Partial<WorldParts> 
   if (lock) await finishRestore(config, { files, log });
   else if (await readJournal(files, config.state_dir)) throw lockedFailure(config.state_dir);
   const storage = storageChoice(config);
-  const { copies, place } = await lastRestore(files, config);
-  for (const kept of copies.databases) await dropKept(files, storage, { ...place, kept });
+  const { copies } = await lastRestore(files, config);
+  for (const kept of copies.databases) await dropKept(files, storage, kept);
   for (const key of copies.keys) await files.remove(key);
   await forgetLast(files, config.state_dir);
   return copies;
