@@ -59,9 +59,15 @@ export async function openListeners(
   const { clock, keyring } = rooms;
   const backups = undo.use(backupOnSchedule(rooms));
   undo.use(drillOnSchedule(rooms));
+  const keysMade = Promise.withResolvers<void>();
   const shippedLog = undo.use(
-    shipLog(rooms, { onNewChain: () => backups.askNow('the recovery log begins anew') }),
+    shipLog(rooms, {
+      onNewChain: () => backups.askNow('the recovery log begins anew'),
+      after: keysMade.promise,
+    }),
   );
+  // A start that fails before has nothing to wait for.
+  undo.defer(() => keysMade.resolve());
   const health = {
     ...makeHealth({
       store: store.health,
@@ -106,6 +112,7 @@ export async function openListeners(
   // Last of all: they are shown once, and a start that failed behind them (a port that is taken) would have shown them to nobody.
   const firstApiKey = await adminApiKey(rooms).makeFirst();
   const firstRecoveryKey = await makeFirstRecoveryKey(config, store, rooms);
+  keysMade.resolve();
 
   // Before anything is closed, so that the last push does not tell of a server that cannot sign.
   undo.defer(() => metrics.close());

@@ -1,10 +1,13 @@
-// Owns requests that work for the routes of backups in the admin API.
+// Owns requests that work for the routes of backups and drills in the admin API.
 
 import { bearer } from '../oauth/product.ts';
 import type { SampleMaker } from './request.ts';
 
 const ID = '00000001-20261122T000439Z-k3f9';
 const RECIPIENT = 'age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p';
+
+/** As two lines, the second of which is not the signature of the first. */
+const DRILL = `{"type":"authserver.drill-report"}\n{"ed25519":"${'A'.repeat(86)}","public_key":"${'A'.repeat(43)}"}\n`;
 
 /** @param key of the admin API */
 export function backupSamples(key: string): Readonly<Record<string, SampleMaker>> {
@@ -23,5 +26,6 @@ export function backupSamples(key: string): Readonly<Record<string, SampleMaker>
     ...long('/admin/backups/key', {}),
     ...long('/admin/backups/key/confirm', { recipient: RECIPIENT }),
     ...long('/admin/backups/key/replace', { recipient: RECIPIENT }),
+    ...long('/admin/drills', { report: DRILL }),
   };
 }

@@ -32,7 +32,7 @@ import { query } from '../setup/cluster.ts';
 import { authserver, startServer } from '../setup/server.ts';
 
 /** How many moments are restored: each takes a cluster about 2 s. */
-const TARGETS = 12;
+const TARGETS = 8;
 const COMMITS = 150;
 const SEED = 20_261_122;
 
@@ -305,7 +305,11 @@ describe.skipIf(skipped !== '')(`point in time on PostgreSQL through pgBackRest$
 
     const restored = await run(...words, '--yes', '--json');
     expect(restored, restored.stderr).toMatchObject({ code: 0 });
-    expect(JSON.parse(restored.stdout)).toMatchObject({ restored_to: to, notes: [] });
+    expect(JSON.parse(restored.stdout)).toMatchObject({
+      restored_to: to,
+      // The keys of the server above went with its state directory, and are in no database.
+      notes: [expect.stringMatching(/active signing key .* is neither in the backup nor in/)],
+    });
     expect(await users()).toEqual([
       { username: 'ada', status: 'active' },
       { username: 'eve', status: 'disabled' },

@@ -288,7 +288,7 @@ describeEngines('the proof of a backup with sealed rows', (engine) => {
 
 describeEngines('good backups', (engine) => {
   // The full proof each time, which is what makes it long.
-  const runs = engine.name === 'sqlite' ? 12 : 2;
+  const runs = engine.name === 'sqlite' ? 8 : 2;
   it(`never raise a false alarm (${runs} of them, while keys rotate and people come and go)`, {
     timeout: 180_000,
   }, async () => {

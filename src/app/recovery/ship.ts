@@ -29,6 +29,8 @@ export interface ShippedLog extends AsyncDisposable {
 export interface ShipOptions {
   /** There is no backup that the log could take forward: until there is one, no moment can be restored. */
   readonly onNewChain?: (chain: SeenChain) => void;
+  /** When there is a key to encrypt to: a first start makes it last of all. */
+  readonly after?: Promise<void>;
   readonly pace?: Partial<ShippingPace>;
 }
 
@@ -45,13 +47,15 @@ const HAS_BACKUP: ReadonlySet<string> = new Set(['verified', 'made']);
  */
 export function shipLog(
   rooms: Pick<Rooms, 'config' | 'store' | 'clock' | 'random' | 'ids' | 'log' | 'meter'>,
-  { onNewChain = () => undefined, pace = {} }: ShipOptions = {},
+  { onNewChain = () => undefined, after = Promise.resolve(), pace = {} }: ShipOptions = {},
 ): ShippedLog | undefined {
   const { config } = rooms;
   if (config.recovery.log === false) return undefined;
   const stop = new AbortController();
   const chainSeen = (chain: SeenChain) => void callWithoutBase(rooms, chain, onNewChain, stop.signal);
-  const starting = start(rooms, { chainSeen, pace: { interval: config.recovery.interval, ...pace } });
+  const starting = after.then(() =>
+    start(rooms, { chainSeen, pace: { interval: config.recovery.interval, ...pace } }),
+  );
   let running: Shipping | 'starting' | 'failed' = 'starting';
   starting.then(
     (shipping) => {
