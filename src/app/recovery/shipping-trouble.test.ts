@@ -129,6 +129,30 @@ describe.skipIf(!here)('the recovery log in trouble (needs the sqlite engine)', 
     expect(logged.faults).toEqual([]);
   });
 
+  it('is not ended while its first commit is on its way to the disk', async () => {
+    await using logged = await new Logged({ seed: 50 }).open();
+    await logged.live(3);
+    await logged.shipAll();
+    const { store } = logged;
+    // The file of the next chain is there before the database tells of it.
+    const before = await store.settings.get({ name: POSITION });
+    const setting = { name: POSITION, value: NO_POSITION, updated_at: logged.now };
+    await store.settings.put({ setting, if_absent: false });
+    const reading = vi.spyOn(store.settings, 'get').mockResolvedValue(before);
+    await using shipper = logged.ship({ look: 10 });
+    const asked = () => reading.mock.calls.length;
+    await vi.waitFor(() => expect(asked()).toBeGreaterThan(30), PATIENCE);
+    reading.mockRestore();
+    await logged.live(3);
+    await vi.waitFor(
+      () => expect(lastOf(logged.segments().slice(-1))).toBe(logged.position?.batch),
+      PATIENCE,
+    );
+    await vi.waitFor(() => expect(shipper.states()).toEqual([AT_REST]), PATIENCE);
+    expect(logged.segments().at(-1)).toContain(logged.position?.chain);
+    expect(logged.faults).toEqual([]);
+  });
+
   it('is not taken for damaged because somebody prunes during a look', async () => {
     await using logged = await new Logged({ seed: 51 }).open();
     await shipOneByOne(logged, 6);

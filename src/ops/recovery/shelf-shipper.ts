@@ -82,13 +82,15 @@ export class ShelfShipper {
     const spooled = this.#spool.chains();
     for (const one of spooled) {
       const isCurrent = one.chain === position?.chain;
-      if (this.#complete.has(one.chain)) continue;
+      // A chain is there before the commit that it begins with: the database will tell.
+      const isToCome = position !== undefined && one.chain > position.chain;
+      if (isToCome || this.#complete.has(one.chain)) continue;
       const on = await this.#find(one.chain, signal);
       const upTo = isCurrent ? position.batch : ((await this.#spool.end(one.chain)) ?? 0);
       if (isCurrent && on.isNew) await this.#shipRevocations(on, one.header, signal);
       await this.#shipChain(on, one, upTo, signal);
-      if (!isCurrent) this.#complete.add(one.chain);
-      else if (on.shipped !== upTo && upTo > 0) fault = mismatch(on.shipped, upTo);
+      if (!isCurrent && position) this.#complete.add(one.chain);
+      else if (isCurrent && on.shipped !== upTo && upTo > 0) fault = mismatch(on.shipped, upTo);
     }
     if (position && !spooled.some(({ chain }) => chain === position.chain)) {
       if (position.batch === 0) throw this.#notSpooled();

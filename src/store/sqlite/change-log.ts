@@ -141,9 +141,9 @@ export class ChangeLog {
       value?: string;
       updated_at?: number;
     };
-    const former = readPosition(value)?.chain ?? listSpool(folder).at(-1)?.chain;
+    const former = [readPosition(value)?.chain, listSpool(folder).at(-1)?.chain];
     const since = updated_at - now > STEP_BACK ? now : Math.max(now, updated_at);
-    const newest = Math.max(updated_at, former === undefined ? 0 : timeIn(former));
+    const newest = Math.max(updated_at, ...former.map((id) => (id === undefined ? 0 : timeIn(id))));
     const chain = chainId(Math.max(now, newest + 1), this.#random);
     this.#forget();
     try {
