@@ -11,7 +11,7 @@ export default defineConfig({
     isolate: false,
     // Twice the cores: most product tests wait for processes of their own to start, to die and to write to disk.
     maxWorkers: 2 * availableParallelism(),
-    testTimeout: 20_000,
-    hookTimeout: 60_000,
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
   },
 });

@@ -10,7 +10,7 @@ const WRITERS = 8;
 const CUTS = 4;
 const LONGEST_RECOVERY = 15_000;
 /** Recovery takes as long as it takes on a busy machine; what counts is that it comes. */
-const PATIENCE = { timeout: 60_000 };
+const PATIENCE = { timeout: 180_000 };
 
 export function describeFaults(open: Harness['openFragile']): void {
   let fragile: FragileStore;
