@@ -27,7 +27,7 @@ function lackOf(name: string): string {
 describeEngines('the runbooks', (engine) => {
   for (const { name, lack } of runbooks) {
     const title = `${name}: every command runs as it stands${lack}`;
-    test.skipIf(lack !== '').concurrent(title, { timeout: 240_000 }, async () => {
+    test.skipIf(lack !== '').concurrent(title, { timeout: 480_000 }, async () => {
       const blocks = commandBlocks(await readFile(path.join(DOCS, name), 'utf8'), engine.name);
       expect(blocks.length, `${name} has commands`).toBeGreaterThan(0);
       await using host = await Host.make(engine);

@@ -8,7 +8,7 @@ import { engines } from '../setup/engines.ts';
 import type { Outcome } from '../setup/server.ts';
 import { DumpCluster, withoutDumps } from './dump-cluster.ts';
 
-const PATIENCE = 240_000;
+const PATIENCE = 480_000;
 
 const COLD = `
 systemctl stop authserver

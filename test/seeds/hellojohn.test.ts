@@ -7,7 +7,7 @@ import { Host } from '../docs/host.ts';
 import type { Outcome } from '../setup/server.ts';
 import { DumpCluster, withoutDumps } from './dump-cluster.ts';
 
-const PATIENCE = 240_000;
+const PATIENCE = 480_000;
 
 const MANUAL_DUMP = `
 pg_dump \\
