@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { type Proof, proveBackup } from '../../src/app/backup/prove.ts';
+import { proveBackup } from '../../src/app/backup/prove.ts';
 import { openRooms, type Rooms } from '../../src/app/compose.ts';
 import { type Config, loadConfig } from '../../src/app/config.ts';
 import { storageChoice } from '../../src/app/database.ts';
@@ -18,6 +18,7 @@ import { systemClock } from '../../src/kernel/clock.ts';
 import { silentLog } from '../../src/kernel/log.ts';
 import { systemRandom } from '../../src/kernel/random.ts';
 import type { ProofSubject } from '../../src/ops/backup/desk.ts';
+import type { Proof } from '../../src/ops/verify/proof.ts';
 import { digestTables, type SnapshotTable } from '../../src/store/snapshot.ts';
 import { type Engine, type FreshStorage, freshStorage } from '../setup/engines.ts';
 
@@ -134,22 +135,22 @@ export class Source implements AsyncDisposable {
       ...parts
     }: { config?: Config; signal?: AbortSignal; progress?: (step: string) => void } = {},
   ): Promise<Proof> {
-    return proveBackup(
-      config,
-      {
-        archive: inPieces(archive),
-        id: ID,
-        identities: {},
-        trust: [this.signer.publicKey],
-        ...subject,
-      },
-      {
-        clock: systemClock,
-        random: systemRandom,
-        log: silentLog,
-        ...parts,
-      },
-    );
+    return proveBackup(config, this.subject(archive, subject), {
+      clock: systemClock,
+      random: systemRandom,
+      log: silentLog,
+      ...parts,
+    });
+  }
+
+  subject(archive: Buffer, subject: Partial<ProofSubject> = {}): ProofSubject {
+    return {
+      archive: inPieces(archive),
+      id: ID,
+      identities: {},
+      trust: [this.signer.publicKey],
+      ...subject,
+    };
   }
 
   /** The content of the live database: a proof must not change it. */

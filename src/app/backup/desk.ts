@@ -9,7 +9,7 @@ import type { Log } from '../../kernel/log.ts';
 import { type Meter, silentMeter } from '../../kernel/metrics.ts';
 import type { Random } from '../../kernel/random.ts';
 import type { KeyStores } from '../../keys/stores/key-store.ts';
-import type { BackupDesk, Prover } from '../../ops/backup/desk.ts';
+import type { BackupDesk } from '../../ops/backup/desk.ts';
 import type { KeyText } from '../../ops/backup/one-unit.ts';
 import type { KeyRows } from '../../ops/backup/pack.ts';
 import { RECEIPTS_FILE, receiptsIn } from '../../ops/backup/receipts.ts';
@@ -23,6 +23,7 @@ import { sendHeartbeat } from './heartbeat.ts';
 import { backupTrust, openBackupIdentity } from './identity.ts';
 import { makePacker } from './pack.ts';
 import { openPlaces } from './places.ts';
+import { makeProver } from './prover.ts';
 import { settingsForArchive } from './settings-copy.ts';
 import { openSigningKey, SIGNING_KEY_FILE } from './signing-key.ts';
 
@@ -62,7 +63,7 @@ export function makeBackupDesk(parts: DeskParts): BackupDesk {
     trust: () => backupTrust(config, store),
     receipts: receiptsIn(path.join(config.state_dir, RECEIPTS_FILE), () => clock.now()),
     pack: makePacker(storageChoice(config), program, () => openSigningKey(config.state_dir, random).pem),
-    prove: prover(config, { clock, random, log }),
+    prove: makeProver(config, log),
     readKeys: () => readKeyFiles(config, keyStores),
     signCanary: (rows) => signCanary(config, rows, { store, keyStores, clock, ids, log }),
     heartbeat: () => sendHeartbeat(config.backup.heartbeat_url, log),
@@ -78,14 +79,6 @@ export function makeBackupDesk(parts: DeskParts): BackupDesk {
 /** An event in a database in which nothing was ever kept would make its first start look for keys that it never had. */
 async function isInUse(store: Pick<Store, 'keys'>): Promise<boolean> {
   return (await store.keys.list({})).length > 0;
-}
-
-/** Loaded when a backup is tried: it brings half of the server with it. */
-function prover(config: Config, parts: Pick<DeskParts, 'clock' | 'random' | 'log'>): Prover {
-  return async (subject, watch) => {
-    const { proveBackup } = await import('./prove.ts');
-    return proveBackup(config, subject, { ...parts, ...watch });
-  };
 }
 
 async function readKeyFiles(

@@ -4,11 +4,13 @@ import type { ArchiveTail } from '../../archive/writer.ts';
 import { Failure } from '../../kernel/errors.ts';
 import type { PackAsks, PackProgress } from '../../ops/backup/pack.ts';
 import { packFailure } from '../../store/failure-parcel.ts';
+import { takeLowPriority } from './low-priority.ts';
 import { packArchive } from './pack-archive.ts';
 import type { FromPacker, PackJob, ToPacker } from './pack-messages.ts';
 
 const port = parentPort;
 if (!port) throw new Error('archives are made by a worker thread');
+takeLowPriority();
 const stopped = new AbortController();
 const tail = Promise.withResolvers<ArchiveTail>();
 // Nobody may wait for it any more, or nobody ever has.

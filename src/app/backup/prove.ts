@@ -19,9 +19,6 @@ import { heed, makeBench, type ProofBench, type ProofParts } from './prove-bench
 import { examine } from './prove-content.ts';
 import { tryServer } from './prove-service.ts';
 
-export type { Proof } from '../../ops/verify/proof.ts';
-export type { ProofParts } from './prove-bench.ts';
-
 /** Connections that a trial takes on PostgreSQL at most: the live server needs them more. */
 const CONNECTIONS = 3;
 

@@ -4,8 +4,7 @@ import path from 'node:path';
 import type { AuditTrail } from '../../audit/trail.ts';
 import { type Clock, systemClock } from '../../kernel/clock.ts';
 import type { Log } from '../../kernel/log.ts';
-import type { Random } from '../../kernel/random.ts';
-import type { BackupCaller, Prover } from '../../ops/backup/desk.ts';
+import type { BackupCaller } from '../../ops/backup/desk.ts';
 import { RECEIPTS_FILE, readReceipts } from '../../ops/backup/receipts.ts';
 import { RememberedBackups, type VerifiedBackup } from '../../ops/backup/remembered.ts';
 import { learnVerified } from '../../ops/verify/learn.ts';
@@ -20,6 +19,7 @@ import { readState, writeState } from '../state-dir.ts';
 import { programVersion } from '../version.ts';
 import { backupTrust, passphraseIn } from './identity.ts';
 import { openPlaces } from './places.ts';
+import { makeProver } from './prover.ts';
 import { readSigningKey } from './signing-key.ts';
 
 /** Its name in the state directory. */
@@ -30,7 +30,6 @@ export interface VerificationParts {
   readonly store: Pick<Store, 'settings' | 'deployment' | 'keys'>;
   readonly audit: Pick<AuditTrail, 'record'>;
   readonly clock: Clock;
-  readonly random: Random;
   readonly log: Log;
 }
 
@@ -61,7 +60,7 @@ export function makeVerification(parts: VerificationParts): Verification {
 }
 
 export async function makeDesk(
-  { config, clock, random, log }: Pick<VerificationParts, 'config' | 'clock' | 'random' | 'log'>,
+  { config, clock, log }: Pick<VerificationParts, 'config' | 'clock' | 'log'>,
   { target }: VerifyRequest,
   known: Pick<VerifyDesk, 'deploymentId' | 'trust' | 'identities' | 'remember'>,
 ): Promise<VerifyDesk> {
@@ -70,17 +69,13 @@ export async function makeDesk(
     read: () => readState(state_dir, LEDGER_FILE),
     write: (text: string) => writeState(state_dir, LEDGER_FILE, text),
   };
-  const prove: Prover = async (subject, watch) => {
-    const { proveBackup } = await import('./prove.ts');
-    return proveBackup(config, subject, { clock, random, log, ...watch });
-  };
   return {
     ...known,
     places: await openPlaces(config, clock, target ?? undefined),
     signer: readSigningKey(state_dir),
     ledger: new VerifyLedger(file, known.deploymentId),
     receipts: () => receiptsOf(config),
-    prove,
+    prove: makeProver(config, log),
     clock,
     program: programVersion(),
   };

@@ -5,7 +5,6 @@
 import type { Trust } from '../../archive/signature.ts';
 import { systemClock } from '../../kernel/clock.ts';
 import { asFailure, Failure } from '../../kernel/errors.ts';
-import { systemRandom } from '../../kernel/random.ts';
 import type { Watch } from '../../kernel/watch.ts';
 import { verifyBackups } from '../../ops/verify/verify.ts';
 import type {
@@ -35,7 +34,7 @@ export function verifyNow(
       path: '/admin/backups/verify',
       body: { which, target, part, accept_missing: acceptMissing },
       here: (workshop, told) =>
-        makeVerification({ ...workshop, random: systemRandom }).run(request, told, {
+        makeVerification(workshop).run(request, told, {
           actor: 'admin:operator',
           ip: null,
         }),
@@ -52,7 +51,7 @@ async function tell(config: Config, ids: readonly string[], signal: AbortSignal)
       path: '/admin/backups/verified',
       body: { ids },
       here: (workshop, { signal: stop }) =>
-        makeVerification({ ...workshop, random: systemRandom }).learn(ids, stop, {
+        makeVerification(workshop).learn(ids, stop, {
           actor: 'admin:operator',
           ip: null,
         }),
@@ -74,7 +73,7 @@ export async function verifyWithKeys(
   const log = makeLog(config.observability.logging);
   const keys = await keysAtHand(config, brought);
   const { deploymentId, signers, hasDatabase } = await factsOf(config, keys, watch.signal);
-  const desk = await makeDesk({ config, clock: systemClock, random: systemRandom, log }, request, {
+  const desk = await makeDesk({ config, clock: systemClock, log }, request, {
     deploymentId,
     trust: [...new Set([...signers, ...keys.trust])],
     identities: keys,

@@ -74,8 +74,8 @@ export class Findings {
   }
 }
 
-/** Undefined where nothing speaks for it. */
-function troubleHere(error: unknown): Failure | undefined {
+/** A failure that speaks of this machine; undefined where nothing speaks for it. */
+export function troubleHere(error: unknown): Failure | undefined {
   for (let at = error; at instanceof Error; at = at.cause) {
     const code = 'code' in at ? at.code : undefined;
     if (!OF_THIS_MACHINE.has(code)) continue;

@@ -1,0 +1,60 @@
+/** A thread that does one thing for the server and ends: seen from the server's side. */
+import { type Transferable, Worker } from 'node:worker_threads';
+import { Failure } from '../../kernel/errors.ts';
+
+/** How long, ms, a thread may take to let go of databases and files before it is ended from outside. */
+const PATIENCE = 5000;
+
+export interface ThreadTask<From, To, Result> {
+  readonly file: URL;
+  readonly name: string;
+  /** What the thread is started with. */
+  readonly job: unknown;
+  /** Told of each message, until the thread has ended. */
+  hear(message: From, thread: Thread<To, Result>): void;
+  /** What is thrown when nobody wants it any more. */
+  stopped(): Failure;
+}
+
+/** The thread as whoever hears it has it. */
+export interface Thread<To, Result> {
+  say(message: To, transfer?: readonly Transferable[]): void;
+  resolve(result: Result): void;
+  reject(error: unknown): void;
+}
+
+/**
+ * Answers once the thread is gone. It is told `stop` when the signal is aborted, and when it has answered.
+ * Failures: what `hear` rejects with, what `stopped` answers, `internal` when the thread breaks.
+ */
+export async function runThread<From, To, Result>(
+  { file, name, job, hear, stopped }: ThreadTask<From, To, Result>,
+  signal: AbortSignal,
+): Promise<Result> {
+  const worker = new Worker(file, { workerData: job, name });
+  const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
+  const done = Promise.withResolvers<Result>();
+  const thread: Thread<To, Result> = {
+    say: (message, transfer) => worker.postMessage(message, transfer),
+    resolve: done.resolve,
+    reject: done.reject,
+  };
+  const stop = () => {
+    worker.postMessage('stop');
+    done.reject(stopped());
+  };
+  worker.on('message', (message: From) => hear(message, thread));
+  worker.on('error', done.reject);
+  worker.on('exit', () => done.reject(new Failure('internal', `The thread "${name}" is gone.`)));
+  signal.addEventListener('abort', stop, { once: true });
+  if (signal.aborted) stop();
+  try {
+    return await done.promise;
+  } finally {
+    signal.removeEventListener('abort', stop);
+    worker.postMessage('stop');
+    const late = setTimeout(() => void worker.terminate(), PATIENCE);
+    await exited;
+    clearTimeout(late);
+  }
+}
