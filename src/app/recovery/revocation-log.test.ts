@@ -95,7 +95,7 @@ describeEngines('the feed of revocations', (engine) => {
       signer,
       trust: [signer.publicKey],
     } as const;
-    const feed = () =>
+    const feed = (interval = 5) =>
       new RevocationFeed({
         shelves: [{ name: 'one', shelf }],
         store,
@@ -104,7 +104,7 @@ describeEngines('the feed of revocations', (engine) => {
         random: systemRandom,
         ids: makeIds(clock, systemRandom),
         log: silentLog,
-        pace: { ...PACE, interval: 5 },
+        pace: { ...PACE, interval },
         events: { chainSeen: () => undefined, chainBroke: () => undefined, shipped: () => undefined },
       });
     const reading = { shelves: [{ name: 'one', shelf }], identities: {}, ...identity };
@@ -142,8 +142,15 @@ describeEngines('the feed of revocations', (engine) => {
       await arrives();
       expect(second.states()).toEqual([{ shelf: 'one', lag: 0, problem: undefined }]);
     }
+    {
+      await using _resting = feed(60_000);
+      await arrives();
+      await removeOne();
+    }
+    // An orderly stop leaves nothing behind, however long the pauses are.
+    await arrives();
     const chains = new Set(readdirSync(path.join(folder, 'shelf')).map((name) => name.split('.')[1]));
-    expect(chains.size).toBe(2);
+    expect(chains.size).toBe(3);
     await store.close();
     rmSync(folder, { recursive: true });
   });

@@ -21,16 +21,27 @@ export interface FeedParts extends Omit<ShipperParts, 'folder' | 'store'> {
   readonly ids: Ids;
 }
 
+interface Feeding {
+  readonly signal: AbortSignal;
+  readonly limit: AbortSignal;
+  /** The shelf has all there was a moment ago. */
+  readonly reached: () => void;
+}
+
 const LEASE = 'recovery-log';
 /** How long until another server is asked again whether it still does it, ms. */
 const ASK_AGAIN = 30_000;
 /** A transaction is over so long after its times were taken, ms. */
 const MARGIN = 10_000;
 const LONGEST_PAUSE = 30_000;
+/** How long a stop waits for the last shipment, ms. */
+const FLUSH_PATIENCE = 5000;
 
 export class RevocationFeed {
   readonly #parts: FeedParts;
   readonly #stop = new AbortController();
+  /** Aborted when a stop has waited long enough. */
+  readonly #late = new AbortController();
   readonly #running: Promise<void>;
   readonly #states = new Map<string, { waitingSince: number | undefined; problem: string | undefined }>();
   #chain: string | undefined;
@@ -55,9 +66,12 @@ export class RevocationFeed {
     });
   }
 
+  /** Ships what there is, for as long as that may take. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
+    const late = setTimeout(() => this.#late.abort(), FLUSH_PATIENCE);
     await this.#running;
+    clearTimeout(late);
   }
 
   async #serve(): Promise<void> {
@@ -67,7 +81,8 @@ export class RevocationFeed {
       try {
         await underLease({ leases: store.leases, clock, ids }, LEASE, async (lost) => {
           const until = AbortSignal.any([signal, lost]);
-          await Promise.all(shelves.map((shelf) => this.#feedWithPatience(shelf, until)));
+          const limit = AbortSignal.any([this.#late.signal, lost]);
+          await Promise.all(shelves.map((shelf) => this.#feedWithPatience(shelf, until, limit)));
         });
       } catch (error) {
         log.warn({ detail: asFailure(error).message }, 'the log of revocations could not ask for its turn');
@@ -78,16 +93,17 @@ export class RevocationFeed {
   }
 
   /** A shelf that failed gets a new chain, which begins with what it may have missed. */
-  async #feedWithPatience(shelf: LogShelf, signal: AbortSignal): Promise<void> {
+  async #feedWithPatience(shelf: LogShelf, signal: AbortSignal, limit: AbortSignal): Promise<void> {
     const { log, pace, clock } = this.#parts;
     const state = this.#states.get(shelf.name) ?? { waitingSince: undefined, problem: undefined };
     for (let failures = 0; !signal.aborted; failures++) {
       try {
-        await this.#feed(shelf, signal, () => {
+        const reached = () => {
           failures = 0;
           state.waitingSince = undefined;
           state.problem = undefined;
-        });
+        };
+        await this.#feed(shelf, { signal, limit, reached });
       } catch (error) {
         if (signal.aborted) return;
         const { message, detail = message, hint } = asFailure(error);
@@ -105,20 +121,23 @@ export class RevocationFeed {
     }
   }
 
-  async #feed({ name, shelf }: LogShelf, signal: AbortSignal, reached: () => void): Promise<void> {
+  /** @param feeding `signal` ends it after what is there by then, `limit` at once */
+  async #feed({ name, shelf }: LogShelf, { signal, limit, reached }: Feeding): Promise<void> {
     const { store, clock, ids, random, identity, pace, events } = this.#parts;
     const maker = new SegmentMaker(random);
     const { id: deployment_id, restore_epoch } = await store.deployment.get({});
     const chain = ids.next('log').slice('log_'.length);
     const about = { chain, deployment_id, restore_epoch, schema_version: 0, begun_at: clock.now() };
-    const on = await ChainOnShelf.find(shelf, chain, signal);
+    const on = await ChainOnShelf.find(shelf, chain, limit);
     let cursor = await this.#lastId();
-    await on.put(await standingRevocations(store.revocations, about, maker, await identity()), signal);
+    await on.put(await standingRevocations(store.revocations, about, maker, await identity()), limit);
     this.#chain = chain;
     let digest = firstDigest(chain);
     let number = 0;
     let headAt = Number.NEGATIVE_INFINITY;
-    while (!signal.aborted) {
+    for (;;) {
+      // What is committed before the stop is read after it.
+      const isLast = signal.aborted;
       const now = clock.now();
       for await (const rows of revocationsIn(store.revocations, cursor)) {
         number += 1;
@@ -130,7 +149,7 @@ export class RevocationFeed {
         const claim = { kind: 'revocations', ...own, ...range } as const;
         const file = segmentName({ chain, first: number, last: number, isMerged: false });
         const segment = await maker.make(file, claim, [frame.bytes], await identity());
-        await on.put(segment, signal);
+        await on.put(segment, limit);
         events.shipped(name, segment.bytes.length);
         digest = frame.digest;
         cursor = rows.at(-1)?.id ?? cursor;
@@ -141,6 +160,7 @@ export class RevocationFeed {
         headAt = now;
       }
       reached();
+      if (isLast) return;
       await sleep(pace.interval, undefined, { signal, ref: false }).catch(() => undefined);
     }
   }
