@@ -4,7 +4,7 @@
  */
 import { createCipheriv, createDecipheriv, scrypt } from 'node:crypto';
 import { promisify } from 'node:util';
-import { type Identity, type Recipient, Stanza } from 'age-encryption';
+import type { Identity, Recipient } from 'age-encryption';
 import type { Random } from '../kernel/random.ts';
 
 const LABEL = 'age-encryption.org/v1/scrypt';
@@ -25,6 +25,7 @@ const derive = promisify<string, Buffer, number, object, Buffer>(scrypt);
 export function passphraseRecipient(passphrase: string, random: Random, work = WORK): Recipient {
   return {
     async wrapFileKey(fileKey) {
+      const { Stanza } = await import('age-encryption');
       const salt = random.bytes(SALT);
       const cipher = createCipheriv(
         'chacha20-poly1305',

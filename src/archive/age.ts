@@ -4,7 +4,7 @@
  * holds the event loop for a tenth of a millisecond a chunk.
  */
 import { createCipheriv, createDecipheriv, hkdfSync } from 'node:crypto';
-import { Decrypter, Encrypter, type Recipient } from 'age-encryption';
+import type { Recipient } from 'age-encryption';
 import { Failure } from '../kernel/errors.ts';
 import type { Random } from '../kernel/random.ts';
 import { passphraseIdentity, passphraseRecipient } from './age-passphrase.ts';
@@ -77,13 +77,19 @@ export async function* decrypt(
   }
 }
 
+/** With the curves behind it, it is one in eight of all modules: loaded when something is encrypted or opened. */
+function loadAge() {
+  return import('age-encryption');
+}
+
 /** Failures: `invalid_input`. */
-function checkRecipients(recipients: readonly string[]): void {
+async function checkRecipients(recipients: readonly string[]): Promise<void> {
   if (recipients.length === 0) {
     throw new Failure('invalid_input', 'There is no recipient to encrypt the backup to.', {
       hint: 'Name at least one age recipient (age1...).',
     });
   }
+  const { Encrypter } = await loadAge();
   for (const recipient of recipients) attempt('recipient', () => new Encrypter().addRecipient(recipient));
 }
 
@@ -91,10 +97,11 @@ async function makeHeader(
   encryption: Exclude<Encryption, { kind: 'none' }>,
   random: Random,
 ): Promise<{ header: Buffer; fileKey: Uint8Array }> {
+  const { Encrypter } = await loadAge();
   const encrypter = new Encrypter();
   if (encryption.kind === 'age') {
     const { recipients, once } = encryption;
-    checkRecipients(recipients);
+    await checkRecipients(recipients);
     for (const recipient of once === undefined ? recipients : [...recipients, once])
       encrypter.addRecipient(recipient);
   } else {
@@ -130,6 +137,7 @@ async function unwrapFileKey(
   header: Buffer,
   { identities = [], passphrases = [] }: Identities,
 ): Promise<Uint8Array> {
+  const { Decrypter } = await loadAge();
   const decrypter = new Decrypter();
   for (const identity of identities) attempt('identity', () => decrypter.addIdentity(identity.trim()));
   for (const passphrase of passphrases) decrypter.addIdentity(passphraseIdentity(passphrase));
