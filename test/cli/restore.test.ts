@@ -94,7 +94,8 @@ describeEngines('authserver restore', (engine) => {
     const plan = await server.cli([...asked, '--plan', '--json']);
     expect(JSON.parse(done(plan))).toMatchObject({ backup: { id: made.id }, obstacles: [], sessions: 'end' });
     expect((await server.cli(asked, '')).stderr).toContain('Nobody is there to answer');
-    const receipt = JSON.parse(done(await server.cli([...asked, '--yes', '--json']))) as RestoreReceipt;
+    const restored = await server.process([...asked, '--yes', '--json']);
+    const receipt = JSON.parse(done(restored)) as RestoreReceipt;
     expect(receipt).toMatchObject({ from: made.id, lost: { from: expect.any(Number) } });
     if (storage.driver === 'sqlite') expect((await stat(storage.path)).mode & 0o077).toBe(0);
 

@@ -5,16 +5,26 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { has } from '../deploy/folder.ts';
-import { describeEngines, engines } from '../setup/engines.ts';
+import { isLong } from '../faults/scale.ts';
+import { describeEngines, type Engine, engines } from '../setup/engines.ts';
 import { Host, runShell } from './host.ts';
 import { commandBlocks, scriptOf } from './runbook.ts';
 
 const DOCS = path.join(import.meta.dirname, '..', '..', 'docs');
 const operate = (await readdir(path.join(DOCS, 'operate'))).map((name) => `operate/${name}`);
-const runbooks = [...operate, 'from-authplane.md', 'from-hellojohn.md'].map((name) => ({
-  name,
-  lack: lackOf(name),
-}));
+const runbooks = await Promise.all(
+  [...operate, 'from-authplane.md', 'from-hellojohn.md'].map(async (name, index) => {
+    const markdown = await readFile(path.join(DOCS, name), 'utf8');
+    return { name, markdown, lack: lackOf(name), on: enginesFor(markdown, index) };
+  }),
+);
+
+/** Where all commands are the same on both engines, one of them in turn is enough when there is little time. */
+function enginesFor(markdown: string, index: number): readonly Engine[] {
+  const [sqlite, postgres] = (['sqlite', 'postgres'] as const).map((name) => commandBlocks(markdown, name));
+  const isSame = JSON.stringify(sqlite) === JSON.stringify(postgres);
+  return isSame && !isLong ? engines.slice(index % engines.length).slice(0, 1) : engines;
+}
 
 /** What a runbook needs and this run has not; empty when nothing is missing. */
 function lackOf(name: string): string {
@@ -25,10 +35,10 @@ function lackOf(name: string): string {
 }
 
 describeEngines('the runbooks', (engine) => {
-  for (const { name, lack } of runbooks) {
+  for (const { name, lack, markdown } of runbooks.filter(({ on }) => on.includes(engine))) {
     const title = `${name}: every command runs as it stands${lack}`;
     test.skipIf(lack !== '').concurrent(title, { timeout: 480_000 }, async () => {
-      const blocks = commandBlocks(await readFile(path.join(DOCS, name), 'utf8'), engine.name);
+      const blocks = commandBlocks(markdown, engine.name);
       expect(blocks.length, `${name} has commands`).toBeGreaterThan(0);
       await using host = await Host.make(engine);
       const { code, stdout, stderr } = await host.run(scriptOf(blocks, name));

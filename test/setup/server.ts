@@ -9,28 +9,21 @@ import path from 'node:path';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { stringify } from 'yaml';
+import { type CommandOptions, type Outcome, runCommand } from './command.ts';
 import type { FreshStorage } from './engines.ts';
+
+export type { CommandOptions, Outcome } from './command.ts';
 
 const COMMAND = path.join(import.meta.dirname, '..', '..', 'bin', 'authserver');
 
 /** Settings of the machine that runs the tests must not reach the product. */
 const FOREIGN = /^(AUTHSERVER_|AUTHPLANE_|HELLOJOHN_|DATABASE_URL$|npm_)/;
 
-export interface Outcome {
-  /** The exit code; null when a signal ended it. */
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-export interface CommandOptions {
-  readonly env?: Readonly<Record<string, string>>;
-  readonly stdin?: string;
-  readonly cwd?: string;
-}
+/** With the folder that the process works in. */
+export type ProcessOptions = CommandOptions & { readonly cwd?: string };
 
 /** Runs `authserver ...args` to its end, with nothing of this process's own settings. */
-export async function authserver(args: readonly string[], options: CommandOptions = {}): Promise<Outcome> {
+export async function authserver(args: readonly string[], options: ProcessOptions = {}): Promise<Outcome> {
   const child = spawnAuthserver(args, options);
   child.stdin?.end(options.stdin ?? '');
   const [stdout, stderr] = await Promise.all([
@@ -49,7 +42,7 @@ export function ownEnvironment(): Record<string, string | undefined> {
 /** Starts `authserver ...args` and returns at once. */
 export function spawnAuthserver(
   args: readonly string[],
-  { env = {}, cwd }: CommandOptions = {},
+  { env = {}, cwd }: ProcessOptions = {},
 ): ChildProcess {
   return spawn(process.execPath, [COMMAND, ...args], {
     env: { ...ownEnvironment(), NO_COLOR: '1', ...env },
@@ -193,9 +186,14 @@ export class TestServer {
     await this.#end('SIGKILL');
   }
 
-  /** Runs a command with the server's own settings, whether it runs or not. */
+  /** Runs a command with the server's own settings, whether it runs or not, in this process. */
   cli(args: readonly string[], stdin?: string): Promise<Outcome> {
-    return authserver(this.#arguments(args), { env: this.env, ...(stdin !== undefined && { stdin }) });
+    return runCommand(this.#arguments(args), this.#commandOptions(stdin));
+  }
+
+  /** The same in a process of its own: for what it logs, the modes of its files, and what is in its environment. */
+  process(args: readonly string[], stdin?: string): Promise<Outcome> {
+    return authserver(this.#arguments(args), this.#commandOptions(stdin));
   }
 
   /** Kills it if it runs, and removes the state directory. */
@@ -206,6 +204,10 @@ export class TestServer {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.dispose();
+  }
+
+  #commandOptions(stdin: string | undefined): CommandOptions {
+    return { env: this.env, ...(stdin !== undefined && { stdin }) };
   }
 
   #arguments(args: readonly string[]): readonly string[] {

@@ -1,0 +1,40 @@
+// Owns the command line within this process: the table of commands as the program has it, without the half second that a
+// process takes. What a process adds (its signals, its umask, its log, its launcher) is for `authserver` in server.ts.
+
+import { PassThrough } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { programVersion } from '../../src/app/version.ts';
+import { commands, groups } from '../../src/cli/commands.ts';
+import type { World } from '../../src/cli/context.ts';
+import { runCommandLine } from '../../src/cli/run.ts';
+
+export interface Outcome {
+  /** The exit code; null when a signal ended it. */
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface CommandOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly stdin?: string;
+}
+
+/** Runs the command to its end. */
+export async function runCommand(
+  words: readonly string[],
+  { env = {}, stdin = '' }: CommandOptions = {},
+): Promise<Outcome> {
+  const [input, out, err] = [new PassThrough(), new PassThrough(), new PassThrough()];
+  input.end(stdin);
+  const world = { stdin: input, stdout: out, stderr: err, env: { NO_COLOR: '1', ...env } };
+  const said = Promise.all([text(out), text(err)]);
+  const never = new AbortController().signal;
+  // Pipes, as a process has that no terminal belongs to.
+  const streams = world as unknown as World;
+  const code = await runCommandLine(commands, groups, programVersion(), words, streams, never);
+  out.end();
+  err.end();
+  const [stdout, stderr] = await said;
+  return { code, stdout, stderr };
+}
