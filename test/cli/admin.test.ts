@@ -1,8 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { PassThrough } from 'node:stream';
-import { text as readAll } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { adminApiKeyCommands } from '../../src/cli/admin-api-key.ts';
 import { adminClientCommands } from '../../src/cli/admin-client.ts';
@@ -11,8 +9,7 @@ import { adminKeyCommands } from '../../src/cli/admin-key.ts';
 import { adminResourceCommands } from '../../src/cli/admin-resource.ts';
 import { adminUserCommands } from '../../src/cli/admin-user.ts';
 import type { Command } from '../../src/cli/command.ts';
-import type { World } from '../../src/cli/context.ts';
-import { runCommandLine } from '../../src/cli/run.ts';
+import { runCommand } from '../setup/command.ts';
 import { describeEngines, type FreshStorage, freshStorage } from '../setup/engines.ts';
 import { startServer, type TestServer } from '../setup/server.ts';
 
@@ -26,7 +23,7 @@ const adminCommands: readonly Command[] = [
 ];
 
 interface Ran {
-  readonly code: number;
+  readonly code: number | null;
   readonly out: string;
   readonly err: string;
   /** Standard output as JSON. */
@@ -39,15 +36,7 @@ async function runIn(
   words: readonly string[],
   typed: { readonly stdin?: string; readonly terminal?: boolean } = {},
 ): Promise<Ran> {
-  const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
-  const output = Promise.all([readAll(stdout), readAll(stderr)]);
-  stdin.end(typed.stdin ?? '');
-  const world = { stdin: Object.assign(stdin, { isTTY: typed.terminal ?? false }), stdout, stderr, env };
-  const stop = new AbortController().signal;
-  const code = await runCommandLine(adminCommands, {}, '0.0.0', words, world as unknown as World, stop);
-  stdout.end();
-  stderr.end();
-  const [out, err] = await output;
+  const { code, stdout: out, stderr: err } = await runCommand(words, { env, ...typed });
   return { code, out, err, json: () => JSON.parse(out) };
 }
 

@@ -2,13 +2,9 @@
 
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
-import { PassThrough } from 'node:stream';
-import { text as readAll } from 'node:stream/consumers';
 import { expect } from 'vitest';
-import type { World } from '../../src/cli/context.ts';
-import { doctorCommand } from '../../src/cli/doctor.ts';
-import { runCommandLine } from '../../src/cli/run.ts';
 import type { Finding } from '../../src/ops/doctor/finding.ts';
+import { runCommand } from '../setup/command.ts';
 import type { FreshStorage } from '../setup/engines.ts';
 import { migrateFresh } from '../setup/fresh-store.ts';
 import { type Outcome, TestServer } from '../setup/server.ts';
@@ -28,20 +24,8 @@ export function read({ code, stdout, stderr }: Outcome): Report {
 }
 
 /** Runs the command in this process, as the launcher would. */
-export async function runIn(
-  env: Readonly<Record<string, string>>,
-  words: readonly string[],
-): Promise<Outcome> {
-  const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
-  const output = Promise.all([readAll(stdout), readAll(stderr)]);
-  const world = { stdin: Object.assign(stdin, { isTTY: false }), stdout, stderr, env };
-  const stop = new AbortController().signal;
-  const line = ['doctor', '--json', ...words];
-  const code = await runCommandLine([doctorCommand], {}, '0.0.0', line, world as unknown as World, stop);
-  stdout.end();
-  stderr.end();
-  const [out, err] = await output;
-  return { code, stdout: out, stderr: err };
+export function runIn(env: Readonly<Record<string, string>>, words: readonly string[]): Promise<Outcome> {
+  return runCommand(['doctor', '--json', ...words], { env });
 }
 
 export const doctor = async (server: TestServer, only?: string, env: Readonly<Record<string, string>> = {}) =>

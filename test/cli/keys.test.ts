@@ -2,40 +2,17 @@ import { createPrivateKey } from 'node:crypto';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { PassThrough } from 'node:stream';
-import { text as readAll } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createLocalJWKSet, type JSONWebKeySet, jwtVerify } from 'jose';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { adminKeyCommands } from '../../src/cli/admin-key.ts';
-import type { World } from '../../src/cli/context.ts';
 import { keysCommands } from '../../src/cli/keys.ts';
-import { runCommandLine } from '../../src/cli/run.ts';
 import { makeKeyPair, writePem } from '../../src/keys/key-pair.ts';
 import { Operator } from '../clients/operator.ts';
+import { runCommand } from '../setup/command.ts';
 import { describeEngines, type FreshStorage, freshStorage } from '../setup/engines.ts';
 import { type Outcome, TestServer } from '../setup/server.ts';
 
 const PASSPHRASE = 'open sesame, please';
-
-/** Runs a command in this process, as the launcher would. */
-async function runIn(
-  env: Readonly<Record<string, string>>,
-  words: readonly string[],
-  typed = '',
-): Promise<Outcome> {
-  const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
-  const output = Promise.all([readAll(stdout), readAll(stderr)]);
-  stdin.end(typed);
-  const world = { stdin: Object.assign(stdin, { isTTY: false }), stdout, stderr, env };
-  const stop = new AbortController().signal;
-  const commands = [...keysCommands, ...adminKeyCommands];
-  const code = await runCommandLine(commands, {}, '0.0.0', words, world as unknown as World, stop);
-  stdout.end();
-  stderr.end();
-  const [out, err] = await output;
-  return { code, stdout: out, stderr: err };
-}
 
 describeEngines('authserver keys', (engine) => {
   let storage: FreshStorage;
@@ -54,7 +31,7 @@ describeEngines('authserver keys', (engine) => {
     await rm(folder, { recursive: true, force: true });
   });
 
-  const run = (words: readonly string[], stdin?: string) => runIn(server.env, words, stdin);
+  const run = (words: readonly string[], stdin?: string) => server.cli(words, stdin);
   const keys = (verb: string, ...words: string[]) => run(['keys', verb, '--json', ...words]);
   // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape
   const answer = ({ code, stdout, stderr }: Outcome): any => {
@@ -225,7 +202,7 @@ function answerAfterLoss({ code, stdout }: Outcome): any {
 test.each(keysCommands.map((command) => [command.name, command] as const))(
   '%s explains itself with examples that it understands',
   async (name, { examples }) => {
-    const help = await runIn({}, [...name.split(' '), '--help']);
+    const help = await runCommand([...name.split(' '), '--help']);
     expect(help.code).toBe(0);
     expect(examples.length).toBeGreaterThan(0);
     for (const example of examples) expect(help.stdout).toContain(example);

@@ -188,7 +188,7 @@ describeEngines('the backup before an upgrade', (engine) => {
         AUTHSERVER_BACKUP_TARGETS: `local=${path.join(stateDir, 'backups')},away=${broken}`,
       },
     });
-    const outcome = await two.cli(['migrate', '--json']);
+    const outcome = await two.process(['migrate', '--json']);
     expect(reportOf(outcome).backup.targets).toEqual(['local']);
     expect(outcome.stderr).toContain('away');
   });

@@ -260,7 +260,7 @@ describe.skipIf(!sqlite)('authserver migrate (needs the sqlite engine)', () => {
       );
     }
     expect(await contentOf(storage)).toEqual(before);
-    const { code, stderr, stdout } = await server.cli(['migrate', '--no-backup']);
+    const { code, stderr, stdout } = await server.process(['migrate', '--no-backup']);
     expect(code).toBe(0);
     expect(stderr).toContain('without a proven backup');
     expect(stdout).toMatch(/To undo this upgrade:[\s\S]*No copy was made/);

@@ -65,7 +65,7 @@ describeEngines('authserver purge', (engine) => {
       await fill(storage, 300);
       if (serving) await sleep(1300);
       expect(await rowsIn(storage, 'assertion_jtis')).toBe(300);
-      const { code, stdout, stderr } = await server.cli(['purge', '--json', '--timeout=0']);
+      const { code, stdout, stderr } = await server.process(['purge', '--json', '--timeout=0']);
       expect(code, stderr).toBe(0);
       const report = JSON.parse(stdout) as PurgeReport;
       expect(report).toMatchObject({ outcome: 'completed', rows: 300 });
@@ -141,7 +141,7 @@ describeEngines('authserver purge', (engine) => {
     await fill(storage, 10);
     await runSql(storage, 'drop table connect_pending_states');
     await runSql(storage, `insert into dpop_nonces values ('old', 1)`);
-    const { code, stdout, stderr } = await server.cli(['purge', '--json']);
+    const { code, stdout, stderr } = await server.process(['purge', '--json']);
     expect(code).toBe(1);
     expect(JSON.parse(stdout)).toMatchObject({ outcome: 'failed', rows: 11 });
     expect(logged(stderr).filter(({ level }) => level === 'error')).toMatchObject([

@@ -18,16 +18,23 @@ export interface Outcome {
 export interface CommandOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly stdin?: string;
+  /** Somebody sits there and types. */
+  readonly terminal?: boolean;
 }
 
 /** Runs the command to its end. */
 export async function runCommand(
   words: readonly string[],
-  { env = {}, stdin = '' }: CommandOptions = {},
+  { env = {}, stdin = '', terminal = false }: CommandOptions = {},
 ): Promise<Outcome> {
   const [input, out, err] = [new PassThrough(), new PassThrough(), new PassThrough()];
   input.end(stdin);
-  const world = { stdin: input, stdout: out, stderr: err, env: { NO_COLOR: '1', ...env } };
+  const world = {
+    stdin: Object.assign(input, { isTTY: terminal }),
+    stdout: out,
+    stderr: err,
+    env: { NO_COLOR: '1', ...env },
+  };
   const said = Promise.all([text(out), text(err)]);
   const never = new AbortController().signal;
   // Pipes, as a process has that no terminal belongs to.
