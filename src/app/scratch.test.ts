@@ -9,6 +9,7 @@ import { openFreshStore, storageChoice } from '../../test/setup/fresh-store.ts';
 import { systemClock } from '../kernel/clock.ts';
 import { silentLog } from '../kernel/log.ts';
 import { systemRandom } from '../kernel/random.ts';
+import { freeSchemaName } from '../store/postgres/swap-schema.ts';
 import { migrateSchema, openStore } from './open-store.ts';
 import { openScratch } from './scratch.ts';
 import { writeState } from './state-dir.ts';
@@ -32,6 +33,9 @@ describeEngines('a scratch place', (engine) => {
     await writeFile(path.join(parent, 'scratch-dead00', 'secret.pem'), 'a key');
     if (fresh.driver === 'postgres') {
       await query(fresh.dsn, 'create schema authserver_scratch_0123456789ab');
+      // What a restore had put aside there.
+      await query(fresh.dsn, 'create schema authserver_scratch_0123456789ab_before_1');
+      await query(fresh.dsn, 'create table authserver_scratch_0123456789ab_before_1.users (id text)');
       await writeFile(path.join(parent, 'scratch-dead00', 'schema'), 'authserver_scratch_0123456789ab');
     }
     {
@@ -43,10 +47,29 @@ describeEngines('a scratch place', (engine) => {
       expect(sweptByAnother(parent)).toHaveLength(2);
     }
     expect(await readdir(parent)).toEqual([]);
-    if (fresh.driver === 'postgres') {
-      const schemas = await query(fresh.dsn, "select 1 from pg_namespace where nspname like '%scratch%'");
-      expect(schemas).toEqual([]);
+    if (fresh.driver === 'postgres') expect(await query(fresh.dsn, SCRATCHES)).toEqual([]);
+  });
+
+  it.runIf(engine.name === 'postgres')('forgets no schema over a sweep that cannot reach it', async () => {
+    const left = path.join(parent, 'scratch-dead00');
+    await mkdir(left);
+    await writeFile(path.join(left, 'schema'), 'authserver_scratch_0123456789ab');
+    await writeFile(path.join(left, 'secret.pem'), 'a key');
+    sweptByAnother(parent);
+    expect((await readdir(left)).sort()).toEqual(['lock', 'schema']);
+  });
+
+  it.runIf(engine.name === 'postgres')('takes along what a restore has put aside in it', async () => {
+    const storage = storageChoice(fresh);
+    const schemas = () => query(storage.driver === 'postgres' ? storage.postgres.dsn : '', SCRATCHES);
+    {
+      await using scratch = await openScratch(storage, parent);
+      if (scratch.storage.driver !== 'postgres') throw new Error('not PostgreSQL');
+      const kept = await freeSchemaName(scratch.storage.postgres, 'authserver_before_');
+      await query(scratch.storage.postgres.dsn, `create schema ${kept}`);
+      expect(await schemas()).toHaveLength(2);
     }
+    expect(await schemas()).toEqual([]);
   });
 
   it.runIf(process.getuid?.() === 0)(
@@ -82,6 +105,8 @@ describeEngines('a scratch place', (engine) => {
     },
   );
 });
+
+const SCRATCHES = "select nspname from pg_namespace where nspname like '%scratch%'";
 
 /** What is announced to servers while something is done. */
 async function listening(dsn: string, work: () => Promise<void>): Promise<string[]> {

@@ -94,6 +94,7 @@ async function removeAbandoned(storage: StorageChoice, folder: string): Promise<
     if (!lock) return;
     try {
       const schema = readSchema(folder);
+      if (schema !== undefined && storage.driver === 'sqlite') return keepOnlyNote(folder);
       if (schema !== undefined && storage.driver === 'postgres') {
         const { dropScratchSchema } = await import('../store/postgres/scratch-schema.ts');
         await dropScratchSchema(storage.postgres, schema);
@@ -104,6 +105,13 @@ async function removeAbandoned(storage: StorageChoice, folder: string): Promise<
     rmSync(folder, { recursive: true, force: true });
   } catch {
     // Another process may have removed it meanwhile.
+  }
+}
+
+/** Whoever comes next with the PostgreSQL database has to know of the schema; of the rest nobody. */
+function keepOnlyNote(folder: string): void {
+  for (const name of readdirSync(folder)) {
+    if (name !== LOCK && name !== SCHEMA) rmSync(path.join(folder, name), { recursive: true, force: true });
   }
 }
 

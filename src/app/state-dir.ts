@@ -92,7 +92,9 @@ export function lockedFailure(stateDir: string): Failure {
 export function writeState(stateDir: string, name: string, content: string): void {
   const target = path.join(stateDir, name);
   try {
-    const handle = openSync(`${target}.tmp`, 'w', 0o600);
+    // What a killed process has left, or a link that somebody has put there: root must write to no file of theirs.
+    rmSync(`${target}.tmp`, { force: true });
+    const handle = openSync(`${target}.tmp`, 'wx', 0o600);
     try {
       writeFileSync(handle, content);
       fsyncSync(handle);

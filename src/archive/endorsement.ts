@@ -45,6 +45,17 @@ export async function endorse(
   await writeSmall(shelf, `${PREFIX}${publicKey}.${signer.publicKey}.ndjson`, await signLine(signer, note));
 }
 
+/** Removes what was ever said for this key. Failures: those of a Shelf. */
+export async function withdrawEndorsements(shelf: Shelf, publicKey: string): Promise<void> {
+  const ours = `${PREFIX}${publicKey}.`;
+  const names: string[] = [];
+  for await (const { name } of shelf.list(ours)) {
+    if (!name.startsWith(ours)) break;
+    names.push(name);
+  }
+  for (const name of names) await shelf.remove(name);
+}
+
 export interface EndorsementReading {
   /** Undefined: of whatever deployment those who are trusted sign for. */
   readonly deploymentId: string | undefined;

@@ -47,6 +47,7 @@ export const recoverySetupCommand = command({
   ],
   drains: true,
   async run(context, { provider, adopt, ...options }) {
+    checkAlone({ provider, adopt, ...options });
     const config = await context.config();
     if (adopt !== undefined) return adoptFrom(context, config, adopt, options.stanza);
     const { leaveToProvider, setUpRecovery } = await import('../app/pgbackrest/setup.ts');
@@ -62,6 +63,17 @@ export const recoverySetupCommand = command({
     }
   },
 });
+
+/** What somebody else takes care of has no repository of ours, and what is adopted has one already. */
+function checkAlone(input: Readonly<Record<string, unknown>>): void {
+  const given = Object.keys(input).filter((name) => input[name] !== undefined && input[name] !== false);
+  const alone = given.includes('provider') ? 'provider' : given.includes('adopt') ? 'adopt' : undefined;
+  const other = given.find((name) => name !== alone && !(alone === 'adopt' && name === 'stanza'));
+  if (alone === undefined || other === undefined) return;
+  throw new Failure('invalid_input', `--${alone} and --${other.replace('_', '-')} exclude each other.`, {
+    hint: 'Run it once for each, if both are meant.',
+  });
+}
 
 async function adoptFrom(
   { printer }: CliContext,

@@ -1,24 +1,26 @@
 /** How a plan is shown, confirmed and carried out, whatever it brings back. */
 import type { PreparedRestore } from '../app/restore/prepared.ts';
-import { formatDuration } from '../kernel/duration.ts';
 import type { RestorePlan } from '../ops/restore/plan.ts';
 import { type RestoreReceipt, receiptText } from '../ops/restore/receipt.ts';
 import type { RestoreProgress } from '../ops/restore/run.ts';
 import type { CliContext } from './command.ts';
 import { type Column, column, moment } from './print/printer.ts';
 import { progressLine } from './print/progress.ts';
+import { timeText } from './print/quantity.ts';
 
 interface Manner {
   readonly planOnly: boolean;
   readonly yes: boolean;
   readonly verb: 'restore' | 'undo';
+  /** It is a copy, of which only the caller can say what becomes. */
+  readonly isElsewhere?: boolean;
 }
 
 /** Failures: the first obstacle of the plan, once all of it has been shown; `refused` when nobody confirms. */
 export async function carryOut(
   { printer, confirm, signal, stderr }: CliContext,
   prepared: PreparedRestore,
-  { planOnly, yes, verb }: Manner,
+  { planOnly, yes, verb, isElsewhere = false }: Manner,
 ): Promise<void> {
   const { plan, obstacles } = prepared;
   const [obstacle] = obstacles;
@@ -42,7 +44,7 @@ export async function carryOut(
     });
   const receipt = await prepared.run({ progress, signal }).finally(() => line.clear());
   printer.document(receipt, receiptText(receipt));
-  printer.next(after(verb, receipt));
+  if (!isElsewhere) printer.next(after(verb, receipt));
 }
 
 function headline(verb: Manner['verb'], { backup }: RestorePlan): string {
@@ -71,12 +73,11 @@ function columnsOf(plan: RestorePlan, obstacles: readonly Error[]): readonly Col
     column('deployment', ({ deployment }) => deployment),
     column(
       'from',
-      ({ backup }) => `${backup.place}, made ${moment(backup.made_at)} by authserver ${backup.program}`,
+      ({ backup: { place, made_at, program } }) =>
+        `${place}, made ${moment(made_at)}${program === null ? '' : ` by authserver ${program}`}`,
     ),
     column('proven', ({ backup }) => (backup.verified_at === null ? 'never' : moment(backup.verified_at))),
-    column('takes about', ({ backup }) =>
-      backup.rto_ms === null ? 'unknown' : formatDuration(backup.rto_ms),
-    ),
+    column('takes about', ({ backup }) => (backup.rto_ms === null ? 'unknown' : timeText(backup.rto_ms))),
     column('into', ({ into }) => into),
     column('state of', ({ restored_to }) => moment(restored_to)),
     column('lost', ({ lost }) =>

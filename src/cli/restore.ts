@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { Failure } from '../kernel/errors.ts';
 import { command } from './command.ts';
 import { choice, flag, list, text } from './option.ts';
@@ -13,7 +14,10 @@ export const restoreCommand = command({
   options: {
     latest: flag('--latest', 'the newest backup that was proven'),
     target: text('--target <name>', 'only from this target of backup.targets'),
-    to: text('--to <time>', 'the moment to go back to, such as 2026-03-01T12:30:00Z; needs the recovery log'),
+    to: text(
+      '--to <time>',
+      'the moment to go back to, such as 2026-03-01T12:30:00Z, from the newest backup before it; needs the recovery log',
+    ),
     into: text(
       '--into <place>',
       'into this SQLite file or PostgreSQL database (postgres://...) instead, which has to be empty',
@@ -47,15 +51,16 @@ export const restoreCommand = command({
     'authserver restore --latest --plan',
     'authserver restore --latest --recovery-key recovery.txt',
     'authserver restore 00000042-20261122T000439Z-k3f9 --yes',
-    'authserver restore --latest --to 2026-03-01T12:30:00Z',
+    'authserver restore --to 2026-03-01T12:30:00Z',
     'authserver restore backup.tar.zst.age --into /srv/copy/authserver.db',
     'authserver restore --only user:alice,client:cli_0123 --latest --plan',
   ],
   drains: true,
   async run(context, { backup, latest, to, plan, yes, only, on_conflict, ...input }) {
-    if ((backup === undefined) !== latest) {
+    // A moment is gone to from the newest backup before it, whether that is said or not.
+    if (backup === undefined ? !latest && to === undefined : latest) {
       throw new Failure('invalid_input', 'Which backup is missing, or there are two.', {
-        hint: 'Give the id of a backup (`authserver backup list`), the path of an archive, or --latest.',
+        hint: 'Give the id of a backup (`authserver backup list`), the path of an archive, --latest, or --to TIME.',
       });
     }
     if (only !== undefined) {
@@ -77,7 +82,8 @@ export const restoreCommand = command({
       passphraseFile: input.passphrase_file,
       trust: input.trust,
     });
-    await carryOut(context, prepared, { planOnly: plan, yes, verb: 'restore' });
+    const isElsewhere = input.into !== undefined;
+    await carryOut(context, prepared, { planOnly: plan, yes, verb: 'restore', isElsewhere });
     if (!plan && input.into !== undefined) showSettings(context.printer, input.into);
   },
 });
@@ -96,7 +102,9 @@ function showSettings(printer: { next(sentence: string, line?: string): void }, 
   const isPostgres = /^postgres(ql)?:\/\//.test(into);
   printer.next('A server serves it with these settings, and otherwise those of this one:');
   printer.next(`  storage.driver: ${isPostgres ? 'postgres' : 'sqlite'}`);
-  printer.next(isPostgres ? '  storage.postgres.dsn: the one you gave' : `  storage.sqlite.path: ${into}`);
+  printer.next(
+    isPostgres ? '  storage.postgres.dsn: the one you gave' : `  storage.sqlite.path: ${path.resolve(into)}`,
+  );
 }
 
 /** ms. The zone has to be said: an hour is too much to be wrong by. */

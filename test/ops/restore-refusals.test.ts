@@ -5,13 +5,15 @@ import { readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { writeRecoverySheet } from '../../src/app/backup/recovery-sheet.ts';
-import { readSigningKey } from '../../src/app/backup/signing-key.ts';
+import { openSigningKey, readSigningKey } from '../../src/app/backup/signing-key.ts';
 import { type Disk, Files } from '../../src/app/restore/files.ts';
 import type { WorldParts } from '../../src/app/restore/prepared.ts';
 import { prepareRestore, type RestoreRequest } from '../../src/app/restore/restore.ts';
 import { tryLock } from '../../src/app/state-dir.ts';
 import { makeIdentity, recipientOf } from '../../src/archive/age-keys.ts';
 import { makeSigner } from '../../src/archive/archive.test-kit.ts';
+import { endorse } from '../../src/archive/endorsement.ts';
+import { Folder } from '../../src/archive/targets/folder.ts';
 import type { Failure } from '../../src/kernel/errors.ts';
 import { silentLog } from '../../src/kernel/log.ts';
 import { systemRandom } from '../../src/kernel/random.ts';
@@ -131,6 +133,56 @@ describeEngines('a restore refuses', (engine) => {
     expect(await refusal(here, { backup: '/nowhere/backup.tar.zst' })).toMatchObject({ code: 'not_found' });
     expect(await refusal(here, { target: 'moon' })).toMatchObject({ code: 'invalid_input' });
     await here.restore({ backup: id, unverified: true });
+    expect(Object.keys(await here.users())).toEqual(['ada']);
+  });
+
+  test('the newest of another deployment, or one as old as nothing is, and says which there are', {
+    timeout: PATIENCE,
+  }, async () => {
+    const { here, id } = await withBackup(engine);
+    await using _here = here;
+    const early = await refusal(here, { to: 1000 });
+    if (engine.name === 'sqlite') {
+      expect(early).toMatchObject({
+        code: 'not_found',
+        message: expect.stringContaining('the oldest is of 2'),
+      });
+    }
+    expect(early.hint).not.toContain('signature');
+    await using there = await Installation.make(engine);
+    const backup = { ...there.config.backup, targets: [`local=${path.dirname(here.archiveOf(id))}`] };
+    const trust = [readSigningKey(here.stateDir)!.publicKey];
+    const failure = await prepareRestore(
+      { ...there.config, backup },
+      { ...ASKED, trust, acceptDeployment: 'dep_of_nobody' },
+      { log: silentLog },
+    ).catch((error: Failure) => error);
+    expect(failure).toMatchObject({
+      code: 'refused',
+      message: expect.stringContaining('not of dep_of_nobody'),
+    });
+    const deployment = await here.withStore(async (store) => (await store.deployment.get({})).id);
+    expect((failure as Failure).hint).toContain(`--accept-deployment ${deployment}`);
+  });
+
+  test('a copied archive whose signer nobody vouches for, unless the note lies beside it', {
+    timeout: PATIENCE,
+  }, async () => {
+    const second = makeSigner();
+    const { here, id } = await withBackup(engine, { signer: second });
+    await using _here = here;
+    const folder = path.join(here.stateDir, 'copied');
+    await nodeDisk.cp(path.dirname(here.archiveOf(id)), folder, { recursive: true });
+    const asked = { backup: path.join(folder, path.basename(here.archiveOf(id))) };
+    expect((await refusal(here, asked)).message).toContain('not trusted');
+    const deploymentId = await here.withStore(async (store) => (await store.deployment.get({})).id);
+    const shelf = new Folder({ folder, random: systemRandom });
+    const note = { deploymentId, publicKey: second.publicKey, at: 1 };
+    // Anybody can put a note there; it counts by whose signature is under it.
+    await endorse(shelf, note, makeSigner());
+    expect((await refusal(here, asked)).message).toContain('not trusted');
+    await endorse(shelf, note, openSigningKey(here.stateDir, systemRandom));
+    await here.restore(asked);
     expect(Object.keys(await here.users())).toEqual(['ada']);
   });
 

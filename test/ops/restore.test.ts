@@ -152,10 +152,16 @@ describe.skipIf(!engines.some(({ name }) => name === 'postgres'))(
           complete,
           [Symbol.asyncDispose]: async () => undefined,
         });
+        const room = { needed: 1, free: 2, at: '/' };
+        const backup = {
+          ...{ label: '20260101-000000F', type: 'full' as const, started_at: 1, stopped_at: 2, size: 1 },
+          ...{ damaged: false, restorable: true },
+        };
+        const baseOf = async () => ({ place: 'the repository', backup, room });
         await using prepared = await prepareMoment(
           here.config,
           { ...moment, ...keys },
-          { log: silentLog, rowsAt },
+          { log: silentLog, rowsAt, baseOf },
         );
         return prepared.run({ progress, signal: stop.signal });
       };

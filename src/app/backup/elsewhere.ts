@@ -7,7 +7,7 @@ import { type ListReport, listBackups } from '../../ops/backup/list.ts';
 import { type PruneReport, type PruneRequest, prune } from '../../ops/backup/prune.ts';
 import { RECEIPTS_FILE, receiptsIn } from '../../ops/backup/receipts.ts';
 import type { Config } from '../config.ts';
-import { expireBefore } from '../recovery/windows.ts';
+import { expireBefore, logWindows } from '../recovery/windows.ts';
 import { prepareStateDir, readState, writeState } from '../state-dir.ts';
 import { withEndorsed } from './endorsed.ts';
 import { openPlaces } from './places.ts';
@@ -23,7 +23,11 @@ export async function listElsewhere(
 ): Promise<ListReport> {
   const trust = await trustOf(config, sheet);
   return listBackups(
-    { places: (only) => openPlaces(config, systemClock, only), trust: async () => trust },
+    {
+      places: (only) => openPlaces(config, systemClock, only),
+      trust: async () => trust,
+      windows: logWindows,
+    },
     { target, signal },
   );
 }

@@ -43,6 +43,24 @@ export async function rowsAt(config: Config, time: number, parts: RowsAtParts = 
   return restoreAt(await findPlace(config), time, postgresOf(config), parts);
 }
 
+/** What a moment is reached from. */
+export interface MomentBase {
+  /** Where it lies, as an operator would write it. */
+  readonly place: string;
+  readonly backup: RepositoryBackup;
+  /** Bytes for the cluster that is made of it, and where. */
+  readonly room: { readonly needed: number; readonly free: number; readonly at: string };
+}
+
+/** The backup that `rowsAt` would begin with; nothing is restored. Failures: as `rowsAt`. */
+export async function baseOf(config: Config, time: number): Promise<MomentBase> {
+  const place = await findPlace(config);
+  const at = path.dirname(place.config);
+  const backup = backupBefore(await new PgBackRest(place).info(), time);
+  const room = { needed: 2 * backup.size, free: freeAt(at), at };
+  return { place: `pgBackRest (${place.config}, stanza ${place.stanza})`, backup, room };
+}
+
 /** The same from a place that is known. */
 export async function restoreAt(
   place: Place,
@@ -169,10 +187,14 @@ function scratchDsn(server: ScratchServer, live: string): string {
   return server.dsn(user ?? 'postgres', database ?? user ?? 'postgres', options);
 }
 
+function freeAt(folder: string): number {
+  const { bavail, bsize } = statfsSync(folder);
+  return bavail * bsize;
+}
+
 /** Twice the database: the log comes on top of the data. Failures: `refused`. */
 function checkRoom(folder: string, { size }: RepositoryBackup): void {
-  const { bavail, bsize } = statfsSync(folder);
-  const free = bavail * bsize;
+  const free = freeAt(folder);
   if (free >= 2 * size) return;
   const mib = (bytes: number) => `${Math.ceil(bytes / 2 ** 20)} MiB`;
   throw new Failure('refused', `A restore beside the live cluster needs ${mib(2 * size)} in ${folder}.`, {

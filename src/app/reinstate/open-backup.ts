@@ -32,7 +32,6 @@ export async function openBackup(
   const files = new Files();
   const keys = await keysAtHand(config, request);
   const { signers } = await readPresent(files, storageChoice(config));
-  const trust = [...new Set([...keys.trust, ...signers])];
   const { backup, target } = request;
   const source = await findSource(files, config, systemClock, {
     backup: backup === LATEST ? undefined : backup,
@@ -41,11 +40,11 @@ export async function openBackup(
     // One that is named may be one that was never proven: what is read is held to its signed manifest all the same.
     unverified: false,
     deploymentId: keys.deploymentId,
-    trust,
+    trust: [...new Set([...keys.trust, ...signers])],
   });
   const record = source.entry?.record;
   return openReadable(source, {
-    ...{ identities: keys.identities, passphrases: keys.passphrases, trust, signal },
+    ...{ identities: keys.identities, passphrases: keys.passphrases, trust: source.trust, signal },
     ...(record && { file: record.file, id: record.id, deploymentId: record.deployment_id }),
   });
 }

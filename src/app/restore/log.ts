@@ -6,6 +6,7 @@ import { asFailure, Failure } from '../../kernel/errors.ts';
 import type { LogReading } from '../../ops/recovery/log-reader.ts';
 import { type LogChain, surveyLog, windowFrom } from '../../ops/recovery/survey.ts';
 import type { LogFacts } from '../../ops/restore/plan.ts';
+import { readPosition } from '../../store/change-frame.ts';
 import { spoolFolder } from '../../store/change-spool.ts';
 import type { Revocation } from '../../store/records.ts';
 import { openPlaces } from '../backup/places.ts';
@@ -59,11 +60,8 @@ export async function surveyFrom(
 /** The present database is of the same chain, and all that was committed to it is there. */
 function reachesPresent(used: LogChain | undefined, present: string | undefined): boolean {
   if (used === undefined || present === undefined) return false;
-  const { chain, batch = Number.POSITIVE_INFINITY } = JSON.parse(present) as {
-    chain?: string;
-    batch?: number;
-  };
-  return used.chain === chain && used.last >= batch;
+  const position = readPosition(present);
+  return position !== undefined && used.chain === position.chain && used.last >= position.batch;
 }
 
 /** Takes staged rows on. Failures: those of `replayLog`; `refused` when something is missing that has to be there. */

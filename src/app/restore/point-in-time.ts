@@ -1,32 +1,36 @@
 /** `restore --to` on PostgreSQL: the moment comes out of the engine's own log, and its rows are brought back as a backup's are. */
-import { Failure } from '../../kernel/errors.ts';
+import { asFailure, Failure } from '../../kernel/errors.ts';
 import { makeIds } from '../../kernel/ids.ts';
+import { OBSERVATION, type Observation } from '../../ops/point-in-time/status.ts';
 import { judge, type RestoreFacts, type SessionFate } from '../../ops/restore/plan.ts';
 import type { Config } from '../config.ts';
 import { storageChoice } from '../database.ts';
 import type { StorageChoice } from '../open-store.ts';
-import { rowsAt } from '../pgbackrest/rows-at.ts';
+import { baseOf, type MomentBase, rowsAt } from '../pgbackrest/rows-at.ts';
 import { stageFromRows } from '../restore-rows.ts';
 import { readState, stateFiles } from '../state-dir.ts';
-import { programVersion } from '../version.ts';
-import { type KeyRequest, keysAtHand } from './keys-at-hand.ts';
+import { checkEmpty, chooseDestination, placeName } from './destination.ts';
+import { type KeyRequest, type KeysAtHand, keysAtHand } from './keys-at-hand.ts';
 import { readingOf, revocationsIn, type TakenAway } from './log.ts';
 import { type PreparedRestore, prepare, takeOver, type WorldParts, worldOf } from './prepared.ts';
 import { type Present, readPresent } from './present.ts';
-import { destinationOf, type Origin } from './restoration.ts';
-import { choosePlace, postgresName } from './staging.ts';
+import type { Origin } from './restoration.ts';
+import { choosePlace } from './staging.ts';
 
 export interface MomentRequest extends KeyRequest {
   /** ms */
   readonly to: number;
+  /** A path or a connection string; undefined for the place that the settings name. */
+  readonly into?: string | undefined;
   readonly sessions: SessionFate;
   readonly removals: 'repeat' | 'disable';
   readonly acceptDeployment: string | undefined;
 }
 
 export interface MomentParts extends WorldParts {
-  /** The database as it was; for tests another way to it than pgBackRest. */
+  /** The database as it was, and what it is made of; for tests another way to it than pgBackRest. */
   readonly rowsAt: typeof rowsAt;
+  readonly baseOf: typeof baseOf;
 }
 
 /**
@@ -38,31 +42,67 @@ export async function prepareMoment(
   request: MomentRequest,
   given: Partial<MomentParts> = {},
 ): Promise<PreparedRestore> {
-  const world = worldOf(config, given);
-  const storage = destinationOf(config, undefined);
-  const { lock, obstacles } = await takeOver(config, storage, world);
+  const world = { ...worldOf(config, given), rowsAt, baseOf, ...given };
+  const { storage, isElsewhere } = chooseDestination(config, request.into);
+  const taken = isElsewhere
+    ? { lock: undefined, obstacles: await checkEmpty(storage, world) }
+    : await takeOver(config, storage, world);
   try {
-    const present = await readPresent(world.files, storageChoice(config));
+    const live = storageChoice(config);
+    const present = await readPresent(world.files, live);
     const id = makeIds(world.clock, world.random).next('rst');
-    const place = await choosePlace(world.files, storage, { id, keeps: present.isThere });
+    const place = await choosePlace(world.files, storage, { id, keeps: !isElsewhere && present.isThere });
     const deployment = deploymentOf(config, request, present);
-    const judged = judge(factsOf(request, { present, storage, deployment, kept: place.kept }, world));
-    const origin = momentOrigin(config, request, { present, deployment }, { ...world, rowsAt, ...given });
-    return prepare({ plan: judged.plan, obstacles: [...obstacles, ...judged.obstacles] }, lock, {
+    const found = await lookFor(config, request.to, world);
+    const base = found instanceof Failure ? undefined : found;
+    const tried = await lastTried(live);
+    const keys = await keysAtHand(config, request);
+    const doubts = opensLog(config, keys) ? [] : [LOCKED_LOG];
+    const at = { present, storage, deployment, base, tried, isElsewhere, kept: place.kept, doubts };
+    const judged = judge(factsOf(request, at, world));
+    const inTheWay = found instanceof Failure ? [found] : [];
+    const obstacles = [...taken.obstacles, ...inTheWay, ...judged.obstacles];
+    return prepare({ plan: judged.plan, obstacles }, taken.lock, {
       ...world,
       config,
       storage,
-      isElsewhere: false,
+      isElsewhere,
       id,
       place,
-      origin,
+      origin: momentOrigin(config, request, { present, deployment, keys }, world),
       formerEpoch: present.epoch,
       removals: request.removals,
       actor: 'admin:operator',
     });
   } catch (error) {
-    lock?.release();
+    taken.lock?.release();
     throw error;
+  }
+}
+
+/** What is in the way of it is told beside the rest of the plan. */
+async function lookFor(
+  config: Config,
+  to: number,
+  { baseOf: look }: Pick<MomentParts, 'baseOf'>,
+): Promise<MomentBase | Failure> {
+  try {
+    return await look(config, to);
+  } catch (error) {
+    return asFailure(error);
+  }
+}
+
+/** When `recovery setup` has last taken a marker out of a restored cluster, ms; null where nobody knows of it. */
+async function lastTried(live: StorageChoice): Promise<number | null> {
+  if (live.driver !== 'postgres') return null;
+  try {
+    const { settingIn } = await import('../../store/postgres/swap-schema.ts');
+    const value = await settingIn(live.postgres, OBSERVATION);
+    const { round_trip_at = null } = JSON.parse(value ?? '{}') as Partial<Observation>;
+    return round_trip_at;
+  } catch {
+    return null;
   }
 }
 
@@ -76,56 +116,80 @@ function deploymentOf({ state_dir }: Config, { acceptDeployment }: MomentRequest
   });
 }
 
-/** What the engine's own log holds needs no proof of ours: `recovery setup` has made its round trip. */
+const LOCKED_LOG =
+  'Without the recovery key (--recovery-key FILE) the recovery log beside the backups is not read: access that was taken away since is known only as far as the present database tells.';
+
+/** The archive of PostgreSQL opens without the recovery key; what is known of access that was taken away may not. */
+function opensLog({ backup }: Config, { identities, passphrases }: KeysAtHand): boolean {
+  return backup.plaintext || identities.length > 0 || passphrases.length > 0;
+}
+
+interface MomentAt {
+  readonly present: Present;
+  readonly storage: StorageChoice;
+  readonly deployment: string;
+  readonly base: MomentBase | undefined;
+  readonly tried: number | null;
+  readonly isElsewhere: boolean;
+  readonly kept: string | null;
+  readonly doubts: readonly string[];
+}
+
+/** What the engine's own log holds needs no proof of ours; when its way back was last tried is told. */
 function factsOf(
   { to, sessions, acceptDeployment }: MomentRequest,
-  at: { present: Present; storage: StorageChoice; deployment: string; kept: string | null },
+  at: MomentAt,
   { clock }: WorldParts,
 ): RestoreFacts {
-  const { present, storage, deployment, kept } = at;
-  const moment = { from: to, to };
+  const { present, storage, deployment, base, tried, isElsewhere, kept, doubts } = at;
   return {
     now: clock.now(),
     backup: {
-      id: `pgbackrest-${new Date(to).toISOString()}`,
-      place: 'the repository of pgBackRest',
+      id: idOf(to),
+      place: base?.place ?? 'pgBackRest',
       deployment_id: deployment,
-      program: programVersion(),
-      made_at: to,
-      recovery_point: moment,
-      size: 0,
-      verified_at: to,
+      program: null,
+      made_at: base?.backup.stopped_at ?? to,
+      recovery_point: { from: to, to },
+      size: base?.backup.size ?? 0,
+      verified_at: tried,
       rto_ms: null,
       faults: [],
     },
     to,
     log: { reaches: to, complete: false },
+    isLogged: true,
     sessions,
-    unverified: false,
+    unverified: true,
     destination: {
-      place: storage.driver === 'postgres' ? postgresName(storage.postgres.dsn) : storage.sqlite.path,
+      place: placeName(storage),
       kept_as: kept,
       unreadable: present.unreadable ?? null,
       revocations: present.isThere && present.unreadable === undefined ? present.revocations.length : null,
-      isElsewhere: false,
+      isElsewhere,
     },
     deployment: { known: [], accepted: acceptDeployment },
     schemaSteps: [],
-    room: { needed: 0, free: null },
+    room: base?.room ?? { needed: 0, free: null },
+    doubts,
   };
+}
+
+function idOf(to: number): string {
+  return `pgbackrest-${new Date(to).toISOString()}`;
 }
 
 function momentOrigin(
   config: Config,
   request: MomentRequest,
-  { present, deployment }: { readonly present: Present; readonly deployment: string },
-  parts: MomentParts,
+  { present, deployment, keys }: { present: Present; deployment: string; keys: KeysAtHand },
+  parts: Pick<MomentParts, 'clock' | 'random' | 'rowsAt'>,
 ): Origin {
   const { clock, random } = parts;
   const { to } = request;
   return {
     verb: 'restore',
-    from: `pgbackrest-${new Date(to).toISOString()}`,
+    from: idOf(to),
     async fill(staged, signal) {
       await using rows = await parts.rowsAt(config, to, { signal });
       // The last commit in the archive may be named: nothing that comes after it says that it is the moment.
@@ -136,7 +200,8 @@ function momentOrigin(
       return { totals, keys: [] };
     },
     async revocations(signal): Promise<TakenAway> {
-      const { identities, passphrases, trust } = await keysAtHand(config, request);
+      if (!opensLog(config, keys)) return { rows: present.revocations, notes: [] };
+      const { identities, passphrases, trust } = keys;
       const all = [...new Set([...trust, ...present.signers])];
       const rest = { identities: { identities, passphrases }, trust: all, deploymentId: deployment, signal };
       const logged = await revocationsIn(config, await readingOf(config, clock, rest), to);

@@ -39,7 +39,7 @@ export async function readPresent(files: Files, storage: StorageChoice): Promise
   let isThere = true;
   let bytes = 0;
   try {
-    ({ isThere, bytes } = await sizeOf(files, storage));
+    ({ isThere, bytes } = await sizeOfPresent(files, storage));
     if (!isThere) return { ...NOTHING, isThere, bytes };
     return { ...NOTHING, isThere, bytes, ...(await readRows(files, storage)) };
   } catch (error) {
@@ -48,7 +48,11 @@ export async function readPresent(files: Files, storage: StorageChoice): Promise
   }
 }
 
-async function sizeOf(files: Files, storage: StorageChoice): Promise<Pick<Present, 'isThere' | 'bytes'>> {
+/** Whether there is anything, and how much. Failures: `unavailable`, `configuration`. */
+export async function sizeOfPresent(
+  files: Files,
+  storage: StorageChoice,
+): Promise<Pick<Present, 'isThere' | 'bytes'>> {
   if (storage.driver === 'sqlite') {
     const database = databaseFile(storage.sqlite.path);
     const found = await Promise.all(['', ...SIDECARS].map((suffix) => files.exists(database + suffix)));
@@ -91,7 +95,8 @@ async function lookAt(storage: StorageChoice): Promise<Partial<Present>> {
       deploymentId: textOf(deployment?.['id']),
       signers: listOf(setting('backup.signers')),
       epoch: deployment && Number(deployment['restore_epoch']),
-      logPosition: textOf(setting('recovery.position')),
+      // Rows that came from SQLite may have it on PostgreSQL too, where it says nothing.
+      logPosition: storage.driver === 'sqlite' ? textOf(setting('recovery.position')) : undefined,
       ...(await revocationsOf(onlooker)),
     };
   } finally {

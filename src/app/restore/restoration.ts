@@ -12,16 +12,15 @@ import type { RestorePlan } from '../../ops/restore/plan.ts';
 import { type RestoreReceipt, receiptText, signReceipt } from '../../ops/restore/receipt.ts';
 import type { RestoreWork } from '../../ops/restore/run.ts';
 import type { SigningKeyRecord } from '../../store/records.ts';
-import { digestTables, type TableTotal } from '../../store/snapshot.ts';
+import type { TableTotal } from '../../store/snapshot.ts';
 import type { Store } from '../../store/store.ts';
 import { readSigningKey, SIGNING_KEY_FILE, type SigningKey, signingKeyOf } from '../backup/signing-key.ts';
 import type { Config } from '../config.ts';
-import { storageChoice } from '../database.ts';
 import { KeyCustody } from '../keys.ts';
 import { migrateSchema, openStore, type StorageChoice } from '../open-store.ts';
-import { readSnapshot } from '../snapshots.ts';
 import { stateFiles } from '../state-dir.ts';
 import { programVersion } from '../version.ts';
+import { compareRows } from './compare.ts';
 import type { Files } from './files.ts';
 import { finishRestore } from './finish.ts';
 import {
@@ -124,16 +123,7 @@ export class Restoration implements RestoreWork {
 
   async compare(): Promise<void> {
     const { clock, signal } = this.#parts;
-    await using snapshot = await readSnapshot(this.#stagedStorage, { clock, signal });
-    const found = new Map((await digestTables(snapshot)).map((total) => [total.table, total]));
-    for (const { table, rows, digest } of this.#filled.totals) {
-      const total = found.get(table);
-      if (total?.digest === digest && total.rows === rows) continue;
-      throw new Failure('failed', `What was staged of ${table} is not what was read.`, {
-        detail: `${total?.rows ?? 'no'} rows instead of ${rows}`,
-        hint: 'Nothing was changed. The disk or the database engine does not keep what is written: look at its log before you try again.',
-      });
-    }
+    await compareRows(this.#stagedStorage, this.#filled.totals, { clock, signal });
   }
 
   async replay(): Promise<void> {
@@ -356,15 +346,4 @@ export class Restoration implements RestoreWork {
     await files.flush(place.staged);
     await files.flush(path.dirname(place.staged));
   }
-}
-
-/** The database that the settings name, or the one that somebody names instead. */
-export function destinationOf(config: Config, into: string | undefined): StorageChoice {
-  if (into === undefined) return storageChoice(config);
-  if (/^postgres(ql)?:\/\//.test(into)) {
-    const { max_conns, connect_timeout, statement_timeout } = config.storage.postgres;
-    const times = { connectTimeout: connect_timeout, statementTimeout: statement_timeout };
-    return { driver: 'postgres', postgres: { dsn: into, maxConnections: max_conns, ...times } };
-  }
-  return { driver: 'sqlite', sqlite: { path: path.resolve(into), wal: true } };
 }

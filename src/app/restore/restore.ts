@@ -1,10 +1,9 @@
 /** `authserver restore`: the backup that is asked for, what would become of it, and how it is brought back. */
 import type { CatalogEntry } from '../../archive/catalog.ts';
 import type { FormatRecord } from '../../archive/manifest.ts';
-import { openArchive, type ReadOptions } from '../../archive/reader.ts';
-import { Failure } from '../../kernel/errors.ts';
+import type { ReadOptions } from '../../archive/reader.ts';
 import { makeIds } from '../../kernel/ids.ts';
-import type { LogReading } from '../../ops/recovery/log-reader.ts';
+import { surveyLog } from '../../ops/recovery/survey.ts';
 import {
   type BackupFacts,
   judge,
@@ -15,17 +14,16 @@ import {
 import { nameOf, timeline } from '../../store/migrations/timeline.ts';
 import type { Config } from '../config.ts';
 import { storageChoice } from '../database.ts';
-import type { StorageChoice } from '../open-store.ts';
 import { readState, stateFiles } from '../state-dir.ts';
-import { unpackInto } from '../unpack.ts';
+import { archiveOrigin, type Picked, type Pictured, scratchParent } from './archive-origin.ts';
+import { checkEmpty, chooseDestination, placeName } from './destination.ts';
 import { type KeyRequest, type KeysAtHand, keysAtHand } from './keys-at-hand.ts';
-import { readingOf, replayInto, revocationsIn, surveyFrom } from './log.ts';
+import { readingOf, surveyFrom } from './log.ts';
 import { type PreparedRestore, prepare, takeOver, type WorldParts, worldOf } from './prepared.ts';
 import { type Present, readPresent } from './present.ts';
 import { openReadable } from './readable.ts';
-import { destinationOf, type Origin } from './restoration.ts';
 import { findSource, type Source } from './source.ts';
-import { choosePlace, databaseFile, postgresName } from './staging.ts';
+import { choosePlace, databaseFile } from './staging.ts';
 
 export interface RestoreRequest extends KeyRequest {
   /** An id or the path of an archive; undefined for the newest. */
@@ -52,20 +50,13 @@ export async function prepareRestore(
   given: Partial<WorldParts> = {},
 ): Promise<PreparedRestore> {
   const { to, backup, into } = request;
-  if (
-    config.storage.driver === 'postgres' &&
-    to !== undefined &&
-    backup === undefined &&
-    into === undefined
-  ) {
+  if (config.storage.driver === 'postgres' && to !== undefined && backup === undefined) {
     const { prepareMoment } = await import('./point-in-time.ts');
     return prepareMoment(config, { ...request, to }, given);
   }
   const world = worldOf(config, given);
-  const isElsewhere = into !== undefined;
-  const storage = destinationOf(config, into);
+  const { storage, isElsewhere } = chooseDestination(config, into);
   const live = storageChoice(config);
-  if (isElsewhere && placeName(storage) === placeName(live)) throw sameplace(placeName(live));
   const taken = isElsewhere ? { lock: undefined, obstacles: [] } : await takeOver(config, storage, world);
   try {
     const present = await readPresent(world.files, live);
@@ -73,8 +64,8 @@ export async function prepareRestore(
     const id = makeIds(world.clock, world.random).next('rst');
     const keeps = !isElsewhere && present.isThere;
     const place = await choosePlace(world.files, storage, { id, keeps });
-    const log = await surveyOf(request, { storage, present, picked });
-    const facts = await factsOf(request, { storage, present, picked, log, kept: place.kept }, world);
+    const log = await surveyOf(request, { present, picked });
+    const facts = await factsOf(config, request, { storage, present, picked, log, kept: place.kept }, world);
     const { plan, obstacles } = judge(facts);
     const inTheWay = isElsewhere ? await checkEmpty(storage, world) : [];
     return prepare({ plan, obstacles: [...taken.obstacles, ...inTheWay, ...obstacles] }, taken.lock, {
@@ -84,7 +75,7 @@ export async function prepareRestore(
       isElsewhere,
       id,
       place,
-      origin: archiveOrigin(config, request, { present, picked, log }, world),
+      origin: archiveOrigin(config, request, { storage, present, picked, log }, world),
       formerEpoch: present.epoch,
       removals: request.removals,
       actor: 'admin:operator',
@@ -95,22 +86,6 @@ export async function prepareRestore(
   }
 }
 
-/** The backup that was found, opened far enough to know what it is. */
-interface Picked {
-  readonly source: Source;
-  readonly format: FormatRecord;
-  readonly known: readonly { readonly id: string; readonly from: string }[];
-  readonly reading: ReadOptions;
-  readonly logReading: LogReading;
-}
-
-/** What is known of the two ends. */
-interface Pictured {
-  readonly storage: StorageChoice;
-  readonly present: Present;
-  readonly picked: Picked;
-}
-
 async function pick(
   config: Config,
   request: RestoreRequest,
@@ -118,7 +93,6 @@ async function pick(
   { files, clock }: WorldParts,
 ): Promise<Picked> {
   const keys = await keysAtHand(config, request);
-  const trust = [...new Set([...keys.trust, ...present.signers])];
   const known = knownDeployments(config, present, keys);
   const source = await findSource(files, config, clock, {
     backup: request.backup,
@@ -126,8 +100,9 @@ async function pick(
     until: request.to,
     unverified: request.unverified,
     deploymentId: request.acceptDeployment ?? known[0]?.id,
-    trust,
+    trust: [...new Set([...keys.trust, ...present.signers])],
   });
+  const { trust } = source;
   const record = source.entry?.record;
   const reading: ReadOptions = {
     identities: keys.identities,
@@ -138,16 +113,18 @@ async function pick(
   const format = await formatOf(source, reading);
   const { identities, passphrases } = keys;
   const rest = { identities: { identities, passphrases }, trust, deploymentId: format.deployment_id };
-  return { source, known, reading, format, logReading: await readingOf(config, clock, rest) };
+  const { shelves, ...others } = await readingOf(config, clock, rest);
+  const beside = source.beside ? [{ name: source.place, shelf: source.beside }] : [];
+  return { source, known, reading, format, logReading: { ...others, shelves: [...shelves, ...beside] } };
 }
 
-/** Rows of an SQLite database are taken on where the newest state is asked for, or a moment. */
+/** Rows that come out of an SQLite database are taken on where the newest state is asked for, or a moment. */
 async function surveyOf(
   { backup, to }: RestoreRequest,
-  { storage, present, picked }: Pictured,
+  { present, picked }: Omit<Pictured, 'storage'>,
 ): Promise<LogFacts | undefined> {
   const record = picked.source.entry?.record;
-  if (!record || storage.driver !== 'sqlite' || (backup !== undefined && to === undefined)) return undefined;
+  if (!record || (backup !== undefined && to === undefined)) return undefined;
   const logged = { epoch: record.restore_epoch, recoveryPoint: record.recovery_point };
   return surveyFrom(picked.logReading, logged, present.logPosition);
 }
@@ -158,6 +135,7 @@ async function formatOf(source: Source, reading: ReadOptions): Promise<FormatRec
 }
 
 async function factsOf(
+  config: Config,
   request: RestoreRequest,
   at: Pictured & { readonly log: LogFacts | undefined; readonly kept: string | null },
   { clock, files }: WorldParts,
@@ -165,11 +143,14 @@ async function factsOf(
   const { storage, present, picked, log, kept } = at;
   const isElsewhere = request.into !== undefined;
   const { entry, size } = picked.source;
+  const roomAt =
+    storage.driver === 'sqlite' ? databaseFile(storage.sqlite.path) : log && scratchParent(config);
   return {
     now: clock.now(),
     backup: backupFacts(picked),
     to: request.to,
     log,
+    isLogged: log !== undefined || (await knowsMore(picked)),
     sessions: request.sessions,
     unverified: request.unverified,
     destination: {
@@ -183,10 +164,18 @@ async function factsOf(
     schemaSteps: timeline.slice(picked.format.schema.length).map(nameOf),
     room: {
       needed: 2 * (entry?.record?.unpacked_size ?? size * USUAL_RATIO),
-      free: storage.driver === 'sqlite' ? await files.free(databaseFile(storage.sqlite.path)) : null,
+      free: roomAt === undefined ? null : await files.free(roomAt),
+      ...(storage.driver === 'postgres' && log && { at: config.state_dir }),
     },
     doubts: picked.source.doubts,
   };
+}
+
+/** Access that was taken away since may be known to the log, also where the rows are not taken on by it. */
+async function knowsMore({ source, format, logReading }: Picked): Promise<boolean> {
+  const from = source.entry?.record?.recovery_point.from ?? format.made_at;
+  const chains = await surveyLog(logReading);
+  return chains.some(({ until }) => until > from);
 }
 
 /** How much larger rows are than an archive of them, where no record says it. */
@@ -226,53 +215,4 @@ function knownDeployments(
     { id: keys.deploymentId, from: 'the recovery sheet' },
   ];
   return all.flatMap(({ id, from }) => (id === undefined || id === '' ? [] : [{ id, from }]));
-}
-
-function archiveOrigin(
-  config: Config,
-  request: RestoreRequest,
-  { present, picked, log }: Omit<Pictured, 'storage'> & { readonly log: LogFacts | undefined },
-  { clock, random }: WorldParts,
-): Origin {
-  const { source, reading, format, logReading } = picked;
-  const isWhole = request.sessions === 'keep';
-  const from = source.entry?.record?.recovery_point.from ?? format.made_at;
-  return {
-    verb: 'restore',
-    from: format.id,
-    async fill(staged, signal) {
-      const whole = { ...reading, id: format.id, deploymentId: format.deployment_id, signal };
-      await using archive = await openArchive(source.open(signal), whole);
-      const { totals, keys } = await unpackInto(staged, archive, { clock, random, signal });
-      return { totals, keys };
-    },
-    ...(log && {
-      replay: (staged, signal) => replayInto(staged, { ...logReading, signal }, { to: request.to, isWhole }),
-    }),
-    async revocations(signal) {
-      const logged = await revocationsIn(config, { ...logReading, signal }, from);
-      return { rows: [...logged.rows, ...present.revocations], notes: logged.notes };
-    },
-  };
-}
-
-/** A place elsewhere has to be empty: whatever is there is not what would be kept. */
-async function checkEmpty(storage: StorageChoice, { files }: WorldParts): Promise<readonly Failure[]> {
-  const { isThere } = await readPresent(files, storage);
-  if (!isThere) return [];
-  return [
-    new Failure('refused', `There is something at ${placeName(storage)} already.`, {
-      hint: 'Name a file that is not there, or an empty database or schema.',
-    }),
-  ];
-}
-
-function placeName(storage: StorageChoice): string {
-  return storage.driver === 'sqlite' ? databaseFile(storage.sqlite.path) : postgresName(storage.postgres.dsn);
-}
-
-function sameplace(place: string): Failure {
-  return new Failure('invalid_input', `${place} is the database of the settings.`, {
-    hint: 'Leave --into out: then the present state is kept beside the restored one, and can be brought back.',
-  });
 }

@@ -1,9 +1,11 @@
 /** The backup that is meant: by its id, as the newest one, or as a file. */
 import path from 'node:path';
 import { isBackupId } from '../../archive/backup-id.ts';
-import { type CatalogEntry, readHolding } from '../../archive/catalog.ts';
+import { type BackupRecord, type CatalogEntry, readHolding } from '../../archive/catalog.ts';
+import { trustFrom } from '../../archive/endorsement.ts';
 import type { Trust } from '../../archive/signature.ts';
 import { Folder } from '../../archive/targets/folder.ts';
+import type { Shelf } from '../../archive/targets/shelf.ts';
 import { makeTarget, type Target } from '../../archive/targets/target.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { asFailure, Failure } from '../../kernel/errors.ts';
@@ -19,6 +21,10 @@ export interface Source {
   readonly place: string;
   /** Bytes of the archive. */
   readonly size: number;
+  /** Whose signatures count for it: those that were asked for, and whomever notes beside a file lead to. */
+  readonly trust: Trust;
+  /** The folder of a file, which may be a copy of a target, the recovery log included; undefined for one of a target. */
+  readonly beside?: Shelf;
   /** Why there may be a better one. */
   readonly doubts: readonly string[];
   open(signal?: AbortSignal): AsyncIterable<Uint8Array>;
@@ -45,7 +51,7 @@ export async function findSource(
   request: SourceRequest,
 ): Promise<Source> {
   const { backup, target } = request;
-  if (backup !== undefined && !isBackupId(backup)) return fileSource(files, backup, request.trust);
+  if (backup !== undefined && !isBackupId(backup)) return fileSource(files, backup, request);
   const places = await openPlaces(config, clock, target);
   const targets = places.map((place) => place.target);
   return backup === undefined ? newest(targets, request) : named(targets, backup, request.trust);
@@ -58,7 +64,7 @@ async function named(targets: readonly Target[], id: string, trust: Trust): Prom
     return [{ target, entry }];
   });
   const best = found.find(({ entry }) => entry.faults.length === 0) ?? found[0];
-  if (best) return ofTarget(best.target, best.entry);
+  if (best) return ofTarget(best.target, best.entry, trust);
   if (silent.length > 0) throw nothingAnswers(silent);
   throw new Failure('not_found', `There is no backup ${id} on ${listOf(targets)}.`, {
     hint: '`authserver backup list` shows what there is.',
@@ -72,24 +78,24 @@ async function newest(targets: readonly Target[], request: SourceRequest): Promi
     for await (const holding of target.list()) entries.push({ target, entry: readHolding(holding, trust) });
     return entries;
   });
-  const whole = found.filter(
-    ({ entry: { record, faults } }) =>
-      record !== undefined &&
-      faults.length === 0 &&
-      record.recovery_point.to <= until &&
-      (deploymentId === undefined || record.deployment_id === deploymentId),
+  const believed = found.flatMap(({ entry: { record, faults } }) =>
+    record !== undefined && faults.length === 0 ? [record] : [],
   );
+  const ours = believed.filter(
+    ({ deployment_id }) => deploymentId === undefined || deployment_id === deploymentId,
+  );
+  const inTime = new Set(ours.filter(({ recovery_point }) => recovery_point.to <= until));
+  const whole = found.filter(({ entry: { record } }) => record !== undefined && inTime.has(record));
   const usable = whole.filter(({ entry }) => unverified || entry.verification?.passed === true);
   const sequence = ({ entry }: { entry: CatalogEntry }) => entry.record?.sequence ?? 0;
   const last = usable.reduce<(typeof usable)[number] | undefined>(
     (best, one) => (best === undefined || sequence(one) > sequence(best) ? one : best),
     undefined,
   );
-  if (last) return { ...ofTarget(last.target, last.entry), doubts: silent.map(silenceOf) };
+  if (last) return { ...ofTarget(last.target, last.entry, trust), doubts: silent.map(silenceOf) };
   if (found.length === 0 && silent.length > 0) throw nothingAnswers(silent);
   throw nothingUsable(targets, request, {
-    found: found.length,
-    whole: whole.length,
+    ...{ found: found.length, believed, ours, whole: whole.length },
     doubts: doubtsOf(found),
   });
 }
@@ -98,10 +104,19 @@ function doubtsOf(found: readonly { readonly entry: CatalogEntry }[]): string | 
   return found.flatMap(({ entry }) => entry.faults.map((fault) => `${entry.id}: ${fault}`)).at(-1);
 }
 
+/** What was found, from all that is there to what could be taken, had it been proven. */
+interface Sieved {
+  readonly found: number;
+  readonly believed: readonly BackupRecord[];
+  readonly ours: readonly BackupRecord[];
+  readonly whole: number;
+  readonly doubts: string | undefined;
+}
+
 function nothingUsable(
   targets: readonly Target[],
   { until, deploymentId }: SourceRequest,
-  { found, whole, doubts }: { found: number; whole: number; doubts: string | undefined },
+  { found, believed, ours, whole, doubts }: Sieved,
 ): Failure {
   const where = listOf(targets);
   if (found === 0) {
@@ -109,17 +124,30 @@ function nothingUsable(
       hint: 'See that backup.targets names the place where the backups are, and that its volume is mounted. An archive that lies elsewhere is named by its path: `authserver restore FILE`.',
     });
   }
+  if (believed.length === 0) {
+    return new Failure('not_found', `None of the backups on ${where} can be used (${found}).`, {
+      ...(doubts !== undefined && { detail: doubts }),
+      hint: 'A signature counts when its key is trusted: give the recovery sheet (`--recovery-key FILE`), or name the signing key that stands on it (`--trust KEY`). `authserver backup list` says what is wrong with each.',
+    });
+  }
+  if (ours.length === 0) {
+    const others = [...new Set(believed.map((record) => record.deployment_id))];
+    return new Failure(
+      'refused',
+      `The backups on ${where} are of deployment ${others.join(', ')}, not of ${deploymentId}.`,
+      {
+        hint: `See that backup.targets and state_dir are those of the same server. If that is the one you mean: --accept-deployment ${others.at(-1)}.`,
+      },
+    );
+  }
   if (whole === 0) {
-    const asked = [
-      ...(deploymentId === undefined ? [] : [`of deployment ${deploymentId}`]),
-      ...(until === undefined ? [] : [`made before ${new Date(until).toISOString()}`]),
-    ].join(', ');
+    const shown = (time: number) => new Date(time).toISOString();
+    const oldest = Math.min(...ours.map(({ recovery_point }) => recovery_point.to));
     return new Failure(
       'not_found',
-      `None of the ${found} backups on ${where} can be used${asked && ` (${asked})`}.`,
+      `No backup on ${where} is as old as ${shown(until ?? oldest)}: the oldest is of ${shown(oldest)}.`,
       {
-        ...(doubts !== undefined && { detail: doubts }),
-        hint: 'A signature counts when its key is trusted: give the recovery sheet (`--recovery-key FILE`), or name the signing key that stands on it (`--trust KEY`). `authserver backup list` says what is wrong with each.',
+        hint: 'Name a later moment: `authserver backup list` shows the window. An archive that lies elsewhere is named by its path instead of --latest.',
       },
     );
   }
@@ -129,7 +157,11 @@ function nothingUsable(
 }
 
 /** An archive that somebody has copied; what lies beside it as on a target is read too. */
-async function fileSource(files: Files, name: string, trust: Trust): Promise<Source> {
+async function fileSource(
+  files: Files,
+  name: string,
+  { trust: given, deploymentId }: SourceRequest,
+): Promise<Source> {
   const file = path.resolve(name);
   if (!(await files.exists(file))) {
     throw new Failure('not_found', `There is neither a backup nor a file called ${name}.`, {
@@ -139,23 +171,28 @@ async function fileSource(files: Files, name: string, trust: Trust): Promise<Sou
   const folder = new Folder({ folder: path.dirname(file), random: systemRandom });
   const [id = ''] = path.basename(file).split('.');
   const target = makeTarget('file', folder);
+  // A folder that cannot be looked through leads to nobody.
+  const trust = await trustFrom(folder, given, { deploymentId }).catch(() => given);
   const holding = isBackupId(id) ? await target.find(id).catch(() => undefined) : undefined;
   const isIt = holding?.archive?.name === path.basename(file);
   return {
     entry: holding && isIt ? readHolding(holding, trust) : undefined,
     place: file,
     size: await files.size(file),
+    beside: folder,
+    trust,
     doubts: [],
     open: (signal) => folder.read(path.basename(file), signal),
   };
 }
 
-function ofTarget(target: Target, entry: CatalogEntry): Source {
+function ofTarget(target: Target, entry: CatalogEntry, trust: Trust): Source {
   const { place } = target.describe();
   return {
     entry,
     place: `${target.name} (${place})`,
     size: entry.holding.archive?.size ?? 0,
+    trust,
     doubts: [],
     open: (signal) => target.open(entry.holding, signal),
   };

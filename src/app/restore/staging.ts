@@ -11,6 +11,7 @@ export const STAGED_FILE = 'authserver.db';
 /** What SQLite keeps beside a database. The log comes first when files are moved: it must never meet another database. */
 export const SIDECARS = ['-journal', '-wal', '-shm'] as const;
 
+const USUAL_PORT = '5432';
 const BEFORE_FILE = '.before-restore-';
 const BEFORE_SCHEMA = 'authserver_before_';
 const STAGED_SCHEMA = 'authserver_restoring_';
@@ -128,10 +129,12 @@ export async function sizeOfDatabase(files: Files, database: string): Promise<nu
   return sizes.reduce((sum, size) => sum + size, 0);
 }
 
-/** `db.example.com/auth`, without user and password. */
+/** `db.example.com/auth`, without user and password; with the port where that is not the usual one. */
 export function postgresName(dsn: string): string {
-  const { hostname, pathname, searchParams } = new URL(dsn);
-  return `${hostname || (searchParams.get('host') ?? '')}${pathname}`;
+  const { hostname, port: written, pathname, searchParams } = new URL(dsn);
+  const port = written || (searchParams.get('port') ?? '');
+  const shown = port === '' || port === USUAL_PORT ? '' : `:${port}`;
+  return `${hostname || (searchParams.get('host') ?? '')}${shown}${pathname}`;
 }
 
 async function keptSchema(storage: StorageChoice, schema: string): Promise<StorageChoice> {

@@ -157,6 +157,7 @@ async function factsOf(
     },
     to: undefined,
     log: undefined,
+    isLogged: false,
     sessions: 'end',
     unverified: false,
     destination: {

@@ -20,6 +20,7 @@ const FACTS: RestoreFacts = {
   },
   to: undefined,
   log: undefined,
+  isLogged: false,
   sessions: 'end',
   unverified: false,
   destination: { place: '/db', kept_as: '/db.before', unreadable: null, revocations: 0, isElsewhere: false },

@@ -15,14 +15,16 @@ export interface RestoreFacts {
   readonly to: number | undefined;
   /** How far the recovery log goes on from the backup; undefined where it does not. */
   readonly log: LogFacts | undefined;
+  /** A log knows what came after the backup, whether the rows are taken on by it or not. */
+  readonly isLogged: boolean;
   readonly sessions: SessionFate;
   readonly unverified: boolean;
   readonly destination: DestinationFacts;
   readonly deployment: DeploymentFacts;
   /** Schema steps between the backup and this program. */
   readonly schemaSteps: readonly string[];
-  /** Bytes: what has to be free, and what is; null where nobody can tell. */
-  readonly room: { readonly needed: number; readonly free: number | null };
+  /** Bytes: what has to be free, and what is, and where; null where nobody can tell. */
+  readonly room: { readonly needed: number; readonly free: number | null; readonly at?: string };
   /** What could not be found out on the way to the backup. */
   readonly doubts?: readonly string[];
 }
@@ -31,7 +33,8 @@ export interface BackupFacts {
   readonly id: string;
   readonly place: string;
   readonly deployment_id: string;
-  readonly program: string;
+  /** The version that made it; null where another program did. */
+  readonly program: string | null;
   readonly made_at: number;
   /** Everything that was committed by `from` is in it, and nothing that was begun after `to`. */
   readonly recovery_point: { readonly from: number; readonly to: number };
@@ -106,7 +109,7 @@ export function judge(facts: RestoreFacts): Judgement {
     lost: isWhole ? null : { from: restoredTo, to: now },
     sessions: facts.sessions,
     schema_steps: facts.schemaSteps,
-    room: facts.room,
+    room: { needed: facts.room.needed, free: facts.room.free },
     notes: notesOn(facts),
   };
   const checks = [checkBackup, checkDeployment, checkTime, checkSessions, checkRoom];
@@ -118,13 +121,13 @@ function restoredToOf({ backup, to, log }: RestoreFacts): number {
   return log === undefined ? from : Math.max(from, Math.min(to ?? Number.POSITIVE_INFINITY, log.reaches));
 }
 
-function notesOn({ destination, log, backup, unverified, doubts = [] }: RestoreFacts): string[] {
+function notesOn({ destination, isLogged, backup, unverified, doubts = [] }: RestoreFacts): string[] {
   const notes = [...doubts];
   if (destination.unreadable !== null) {
     notes.push(
       `The present database cannot be read (${destination.unreadable}); it is kept as it is. Access that it took away since the backup is known only as far as the recovery log tells.`,
     );
-  } else if (destination.revocations === null && !destination.isElsewhere && log === undefined) {
+  } else if (destination.revocations === null && !destination.isElsewhere && !isLogged) {
     notes.push(
       'There is neither a present database nor a recovery log: what was revoked, disabled or changed since the backup is in force again.',
     );
@@ -203,8 +206,12 @@ function checkSessions({ sessions, log, to }: RestoreFacts): Failure | undefined
 function checkRoom({ room, destination }: RestoreFacts): Failure | undefined {
   if (room.free === null || room.free >= room.needed) return undefined;
   const mib = (bytes: number) => `${Math.ceil(bytes / 2 ** 20)} MiB`;
-  return new Failure('refused', `There is too little room beside ${destination.place}.`, {
-    detail: `${mib(room.needed)} are needed for the new state beside the present one, ${mib(room.free)} are free`,
-    hint: 'Make room there (`authserver restore forget` lets go of what an earlier restore has kept), or restore elsewhere with --into.',
-  });
+  return new Failure(
+    'refused',
+    `There is too little room ${room.at === undefined ? `beside ${destination.place}` : `in ${room.at}`}.`,
+    {
+      detail: `${mib(room.needed)} are needed for the new state beside the present one, ${mib(room.free)} are free`,
+      hint: 'Make room there (`authserver restore forget` lets go of what an earlier restore has kept), or restore elsewhere with --into.',
+    },
+  );
 }

@@ -32,10 +32,27 @@ export async function makeScratchSchema(
   };
 }
 
-/** Nothing happens when it is not there. Failures: `unavailable`. */
+/** With what a restore into it has put aside. Nothing happens when it is not there. Failures: `unavailable`. */
 export async function dropScratchSchema(options: PostgresOptions, name: string): Promise<void> {
-  if (!SCRATCH_NAME.test(name)) throw new TypeError(`${name} is not the name of a scratch schema`);
-  await inDatabase(options, `drop schema if exists ${name} cascade`);
+  if (!isScratchSchema(name)) throw new TypeError(`${name} is not the name of a scratch schema`);
+  await inDatabase(
+    options,
+    `do $$ declare found name; begin
+      for found in select nspname from pg_namespace where starts_with(nspname, '${besideScratch(name)}') loop
+        execute format('drop schema %I cascade', found);
+      end loop;
+    end $$;
+    drop schema if exists ${name} cascade`,
+  );
+}
+
+export function isScratchSchema(name: string): boolean {
+  return SCRATCH_NAME.test(name);
+}
+
+/** What the names of schemas begin with that go with a scratch schema. */
+export function besideScratch(name: string): string {
+  return `${name}_before_`;
 }
 
 /** Takes a table out of a scratch schema, with what refers to it: for a rehearsal of its loss. Failures: `unavailable`. */
@@ -44,7 +61,7 @@ export async function dropScratchTable(
   name: string,
   table: 'clients',
 ): Promise<void> {
-  if (!SCRATCH_NAME.test(name)) throw new TypeError(`${name} is not the name of a scratch schema`);
+  if (!isScratchSchema(name)) throw new TypeError(`${name} is not the name of a scratch schema`);
   await inDatabase(options, `drop table ${name}.${table} cascade`);
 }
 

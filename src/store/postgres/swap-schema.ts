@@ -5,7 +5,7 @@ import { Failure } from '../../kernel/errors.ts';
 import type { Log } from '../../kernel/log.ts';
 import type { PostgresOptions } from './connect.ts';
 import { fromPostgres } from './errors.ts';
-import { withSearchPath } from './scratch-schema.ts';
+import { besideScratch, isScratchSchema, withSearchPath } from './scratch-schema.ts';
 
 /** What is to be swapped. */
 export interface SchemaSwap {
@@ -122,15 +122,21 @@ export async function settingIn(options: PostgresOptions, name: string): Promise
   });
 }
 
-/** The first of `prefix1`, `prefix2` ... that no schema has. */
+/**
+ * The first of `prefix1`, `prefix2` ... that no schema has. What is put aside from a scratch schema is named after that one,
+ * and goes with it: nobody else knows of it when the process is killed.
+ */
 export async function freeSchemaName(options: PostgresOptions, prefix: string): Promise<string> {
   return connected(options, async (client) => {
-    const { rows } = await client.query<{ nspname: string }>(
-      'select nspname from pg_namespace where starts_with(nspname, $1)',
-      [prefix],
+    const { rows: here } = await client.query<{ schema: string | null }>('select current_schema() as schema');
+    const schema = here[0]?.schema ?? '';
+    const wanted = isScratchSchema(schema) ? besideScratch(schema) : prefix;
+    const taken = new Set(
+      await namesOf(client, 'select nspname as name from pg_namespace where starts_with(nspname, $1)', [
+        wanted,
+      ]),
     );
-    const taken = new Set(rows.map(({ nspname }) => nspname));
-    for (let n = 1; ; n++) if (!taken.has(`${prefix}${n}`)) return `${prefix}${n}`;
+    for (let n = 1; ; n++) if (!taken.has(`${wanted}${n}`)) return `${wanted}${n}`;
   });
 }
 
