@@ -3,7 +3,8 @@ import { isBackupId } from '../archive/backup-id.ts';
 import { readBody } from '../http/json-body.ts';
 import { createBackup } from '../ops/backup/create.ts';
 import type { CreateProgress, CreateReport } from '../ops/backup/create-report.ts';
-import { confirmKey, type KeyReport, replaceKey, showKey } from '../ops/backup/key.ts';
+import { confirmKey, distrustSigner, type KeyReport, replaceKey, showKey } from '../ops/backup/key.ts';
+import { labelFault, MOST_TAGS, REASON, TAG } from '../ops/backup/label.ts';
 import { type ListReport, listBackups } from '../ops/backup/list.ts';
 import { type PinReport, pinBackup } from '../ops/backup/pin.ts';
 import { type PruneReport, pruneBackups } from '../ops/backup/prune.ts';
@@ -11,11 +12,16 @@ import { onlyHere } from './access.ts';
 import type { AdminParts, AdminRoute } from './admin-route.ts';
 import { longVerb } from './long-verb.ts';
 
+const label = (kind: Parameters<typeof labelFault>[1]) =>
+  z.string().superRefine((text, context) => {
+    const message = labelFault(text, kind);
+    if (message !== undefined) context.addIssue({ code: 'custom', message });
+  });
 const targetName = z.string().max(64).nullable().default(null);
 
 const createBody = z.strictObject({
   target: targetName,
-  tags: z.array(z.string().min(1).max(100)).max(20).default([]),
+  tags: z.array(label(TAG)).max(MOST_TAGS).default([]),
   plaintext: z.boolean().default(false),
   verify: z.boolean().default(true),
 });
@@ -23,7 +29,7 @@ const listBody = z.strictObject({ target: targetName });
 const pinBody = z.strictObject({
   id: z.string().refine(isBackupId, 'must be the id of a backup'),
   pinned: z.boolean(),
-  reason: z.string().max(500).default(''),
+  reason: label(REASON).default(''),
 });
 const pruneBody = z.strictObject({
   target: targetName,
@@ -32,6 +38,10 @@ const pruneBody = z.strictObject({
 });
 const keyBody = z.strictObject({
   recipient: z.string().regex(/^age1[a-z0-9]{58}$/, 'must be an age recipient'),
+});
+
+const signerBody = z.strictObject({
+  signer: z.string().regex(/^[A-Za-z0-9_-]{43}$/, 'must be a public signing key'),
 });
 
 /** POST /admin/backups makes one; the routes below it list, pin and remove backups and look after the recovery key. */
@@ -106,6 +116,21 @@ function keyRoutes({ backups, stopping }: Pick<AdminParts, 'backups' | 'stopping
             'authserver backup key replace',
           );
           return replaceKey(backups, recipient, caller);
+        },
+      },
+      stopping,
+    ),
+    ...longVerb<z.output<typeof signerBody>, never, KeyReport>(
+      {
+        path: '/admin/backups/key/distrust',
+        read: (request) => readBody(signerBody, request.json ?? {}),
+        run: async ({ signer }, _, caller) => {
+          onlyHere(
+            caller,
+            'Whose signatures count is not changed over the network.',
+            'authserver backup key distrust',
+          );
+          return distrustSigner(backups, signer, caller);
         },
       },
       stopping,

@@ -56,6 +56,7 @@ export const AUDIT_ACTIONS = [
   'backup.removed',
   'backup.key_confirmed',
   'backup.key_replaced',
+  'backup.signer_distrusted',
   'restore.completed',
   'restore.undone',
   'drill.passed',

@@ -1,4 +1,5 @@
 import { type CreateProgress, type CreateReport, createFailure } from '../ops/backup/create-report.ts';
+import { checkTags } from '../ops/backup/label.ts';
 import { type CliContext, command } from './command.ts';
 import { flag, list, text, unless } from './option.ts';
 import { type Column, column } from './print/printer.ts';
@@ -24,6 +25,7 @@ export const backupCreateCommand = command({
   ],
   drains: true,
   async run(context, { target, tags, plaintext, verify }) {
+    checkTags(tags);
     const config = await context.config();
     const { perform } = await import('../app/day-two.ts');
     const { createVerb } = await import('../app/backup/verbs.ts');

@@ -21,6 +21,12 @@ const columns: readonly Column<KeyReport>[] = [
   column('signed by', ({ signers }) => signers.join(', ')),
 ];
 
+const distrusted: Column<KeyReport> = column('no longer', (report) => report.distrusted.join(', '));
+
+function fieldsOf(report: KeyReport): readonly Column<KeyReport>[] {
+  return report.distrusted.length > 0 ? [...columns, distrusted] : columns;
+}
+
 function openers({ encryption, recipients }: KeyReport): string {
   if (encryption === null) return 'nothing yet';
   if (encryption === 'none') return 'nothing: they are not encrypted';
@@ -41,7 +47,7 @@ const show = command({
       context.printer.document({ ...report, recovery_sheet: sheet }, sheet);
       return;
     }
-    context.printer.record(report, 'Backups of this deployment:', columns);
+    context.printer.record(report, 'Backups of this deployment:', fieldsOf(report));
     if (report.recipient !== null && report.confirmed_at === null)
       context.printer.next('Show that the recovery sheet is written down:', 'authserver backup key confirm');
   },
@@ -65,7 +71,11 @@ const confirm = command({
     if (recipient === undefined)
       throw new Failure('invalid_input', 'There is no recovery key on that sheet.');
     const report = await performQuietly(context, ({ keyVerb }) => keyVerb('confirm', recipient));
-    context.printer.record(report, 'That is the recovery key. Keep it away from this machine.', columns);
+    context.printer.record(
+      report,
+      'That is the recovery key. Keep it away from this machine.',
+      fieldsOf(report),
+    );
   },
 });
 
@@ -147,4 +157,37 @@ async function written(stdout: NodeJS.WritableStream): Promise<void> {
   });
 }
 
-export const backupKeyCommands = [show, confirm, replace];
+const SIGNER = /^[A-Za-z0-9_-]{43}$/;
+
+const distrust = command({
+  name: 'backup key distrust',
+  summary: 'Take a key out of those whose signatures on backups count.',
+  description:
+    'For a machine that was stolen or given away: what its key has signed is believed no more, also what it signed before. ' +
+    'Recovery sheets that name the key have to be changed by hand: strike out its line.',
+  arguments: { signer: 'the public signing key, as `backup key show` names it' },
+  options: { yes: flag('--yes', 'do not ask before') },
+  examples: ['authserver backup key distrust EY3UbrHjF8bjZ-oOwkHToA5zvBCsAVwYyWfQSn4aGho'],
+  async run(context, { signer, yes }) {
+    if (!SIGNER.test(signer)) {
+      throw new Failure(
+        'invalid_input',
+        'That is no public signing key: it has 43 letters, digits, - or _.',
+        {
+          hint: '`authserver backup key show` names them. One that begins with a dash goes behind "--".',
+        },
+      );
+    }
+    if (!yes) {
+      await context.confirm(
+        'Take this key out? Every backup that it signed will count for nothing, from its first one on.',
+      );
+    }
+    const report = await performQuietly(context, ({ distrustVerb }) => distrustVerb(signer));
+    context.printer.record(report, 'Its signatures count no more.', fieldsOf(report));
+    context.printer.next('Make a backup that counts:', 'authserver backup create');
+    context.printer.next('On each recovery sheet strike out the line:', `# signer: ${signer}`);
+  },
+});
+
+export const backupKeyCommands = [show, confirm, replace, distrust];

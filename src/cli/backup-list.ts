@@ -1,3 +1,4 @@
+import { Failure } from '../kernel/errors.ts';
 import type { ListedBackup, ListReport } from '../ops/backup/list.ts';
 import { performQuietly, sheetIn } from './backup-perform.ts';
 import { type CliContext, command } from './command.ts';
@@ -50,19 +51,27 @@ async function listedElsewhere(
 }
 
 function print({ printer }: CliContext, { items, targets, windows }: ListReport): void {
-  printer.list(items, columns, 'There are no backups.', { targets, windows });
+  const silent = targets.filter(({ problem }) => problem !== null);
+  const whenEmpty =
+    silent.length === 0 ? 'There are no backups.' : 'There are none on the targets that answer.';
+  printer.list(items, columns, whenEmpty, { targets, windows });
   for (const { id, copies } of items) {
     for (const { target, faults, doubts, verified } of copies) {
       const findings = verified?.passed === false ? verified.findings : [];
       for (const what of [...faults, ...doubts, ...findings])
-        printer.next(`Attention: ${id} on ${target}: ${what}.`);
+        printer.next(`Attention: ${id} on ${target}: ${what.replace(/\.$/, '')}.`);
     }
   }
-  for (const { name, problem } of targets) {
-    if (problem !== null) printer.next(`Attention: target ${name} could not be read to its end: ${problem}`);
-  }
+  for (const { name, problem } of silent)
+    printer.next(`Attention: target ${name} could not be read to its end: ${problem}`);
   for (const { from, to } of windows)
     printer.next(`Any moment from ${moment(from)} to ${moment(to)} can be restored.`);
+  // An empty list would say that there is no backup, where nobody has looked.
+  if (silent.length === targets.length && targets.length > 0) {
+    throw new Failure('unavailable', 'No backup target could be read.', {
+      hint: 'See whether they can be reached: `authserver doctor --only backup-targets`.',
+    });
+  }
 }
 
 function openers(encryption: ListedBackup['encryption']): string {

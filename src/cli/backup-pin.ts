@@ -1,3 +1,6 @@
+import { isBackupId } from '../archive/backup-id.ts';
+import { Failure } from '../kernel/errors.ts';
+import { checkLabel, REASON } from '../ops/backup/label.ts';
 import { backupPinned } from './backup-perform.ts';
 import { command } from './command.ts';
 import { text } from './option.ts';
@@ -9,6 +12,8 @@ const pin = command({
   options: { reason: text('--reason <text>', 'why; it is shown in the list') },
   examples: ["authserver backup pin 00000042-20261122T000439Z-k3f9 --reason 'before the merger'"],
   async run(context, { id, reason }) {
+    checkId(id);
+    checkLabel(reason ?? '', REASON);
     const report = await backupPinned(context, { id, pinned: true, reason: reason ?? '' });
     context.printer.record(report, `Backup ${id} stays on ${report.targets.join(', ')}.`);
   },
@@ -20,9 +25,17 @@ const unpin = command({
   arguments: { id: 'id of the backup' },
   examples: ['authserver backup unpin 00000042-20261122T000439Z-k3f9'],
   async run(context, { id }) {
+    checkId(id);
     const report = await backupPinned(context, { id, pinned: false, reason: '' });
     context.printer.record(report, `Backup ${id} is kept for as long as the rules say.`);
   },
 });
+
+function checkId(id: string): void {
+  if (isBackupId(id)) return;
+  throw new Failure('not_found', `There is no backup ${id}.`, {
+    hint: '`authserver backup list` shows what there is.',
+  });
+}
 
 export const backupPinCommands = [pin, unpin];

@@ -166,7 +166,8 @@ function usageFailure(error: CommanderError): Failure {
   const [sentence = '', ...more] = error.message.replace(/^error: /, '').split('\n');
   const suggestion = more.join(' ').replace(/^\((.*)\)$/, '$1');
   const hint = `${suggestion} Run the command with --help to see what it takes.`.trim();
-  return new Failure('invalid_input', `${sentence.charAt(0).toUpperCase()}${sentence.slice(1)}.`, { hint });
+  const said = sentence.replace(/\.$/, '');
+  return new Failure('invalid_input', `${said.charAt(0).toUpperCase()}${said.slice(1)}.`, { hint });
 }
 
 /** For a command line that ends with a group, such as `authserver config`. */

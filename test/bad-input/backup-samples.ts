@@ -26,6 +26,7 @@ export function backupSamples(key: string): Readonly<Record<string, SampleMaker>
     ...long('/admin/backups/key', {}),
     ...long('/admin/backups/key/confirm', { recipient: RECIPIENT }),
     ...long('/admin/backups/key/replace', { recipient: RECIPIENT }),
+    ...long('/admin/backups/key/distrust', { signer: 'A'.repeat(43) }),
     ...long('/admin/drills', { report: DRILL }),
   };
 }

@@ -1,15 +1,18 @@
 // The command line itself: help, mistakes, exit codes, printing. No command here reaches a database.
 
+import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { commands, groups } from '../../src/cli/commands.ts';
 import { exitCodes } from '../../src/cli/exit-codes.ts';
 import { parseCommandLine } from '../../src/cli/program.ts';
 import { authserver } from '../setup/server.ts';
 
-const docs = path.join(import.meta.dirname, '..', '..', 'docs');
+const root = path.join(import.meta.dirname, '..', '..');
+const docs = path.join(root, 'docs');
 
 let folder: string;
 beforeAll(async () => {
@@ -49,6 +52,23 @@ test('every command has help with an example that names it, --json, --config and
     for (const { code, meaning } of Object.values(exitCodes))
       expect(help, name).toContain(`  ${code}  ${meaning}`);
   }
+});
+
+test('a reader that has seen enough ends a command in peace, with its own exit code', async () => {
+  const run = (command: string) =>
+    promisify(execFile)('bash', ['-c', `set -o pipefail; ${command}`], { cwd: root }).then(
+      ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
+      ({ code, stdout, stderr }: { code: number; stdout: string; stderr: string }) => ({
+        code,
+        stdout,
+        stderr,
+      }),
+    );
+  expect(await run('bin/authserver --help | true')).toEqual({ code: 0, stdout: '', stderr: '' });
+  expect(await run('bin/authserver config print --json | head -c 1')).toMatchObject({ code: 0, stderr: '' });
+  expect(await run('bin/authserver backup nonsense 2>&1 | true')).toMatchObject({ code: 2, stderr: '' });
+  const full = await run('bin/authserver --help > /dev/full');
+  expect(full).toMatchObject({ code: 1, stderr: expect.stringMatching(/^What .* \(ENOSPC\)\. .*\n$/) });
 });
 
 test('docs/exit-codes.md has the table of the program', async () => {

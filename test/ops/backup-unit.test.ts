@@ -1,12 +1,13 @@
 // Rows and keys are one unit, whatever happens to the keys while backups are made; and what goes into a backup beside the rows.
 
-import { mkdtempDisposable, writeFile } from 'node:fs/promises';
+import { mkdtempDisposable, readdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { makeBackupDesk } from '../../src/app/backup/desk.ts';
 import { listElsewhere } from '../../src/app/backup/elsewhere.ts';
-import { makeFirstRecoveryKey, openBackupIdentity } from '../../src/app/backup/identity.ts';
+import { backupTrust, makeFirstRecoveryKey, openBackupIdentity } from '../../src/app/backup/identity.ts';
 import type { RecoverySheet } from '../../src/app/backup/recovery-sheet.ts';
 import { openSigningKey, SIGNING_KEY_FILE } from '../../src/app/backup/signing-key.ts';
 import { keysAtHand } from '../../src/app/restore/keys-at-hand.ts';
@@ -17,11 +18,13 @@ import { parseJws } from '../../src/keys/jws.ts';
 import { readKeyPair } from '../../src/keys/key-pair.ts';
 import type { BackupDesk } from '../../src/ops/backup/desk.ts';
 import { endorseOthers } from '../../src/ops/backup/endorse.ts';
+import { distrustSigner, showKey } from '../../src/ops/backup/key.ts';
+import { listBackups } from '../../src/ops/backup/list.ts';
 import { KeyMissing } from '../../src/ops/backup/one-unit.ts';
 import type { Packer } from '../../src/ops/backup/pack.ts';
 import { RecoveryKeyRecords } from '../../src/ops/backup/recovery-key.ts';
 import { describeEngines } from '../setup/engines.ts';
-import { type Contents, type Deployment, openDeployment } from './backup-kit.ts';
+import { type Contents, type Deployment, openDeployment, SYSTEM } from './backup-kit.ts';
 
 /** Fewer on PostgreSQL, where each takes twice as long. */
 const BACKUPS = { sqlite: 200, postgres: 100 };
@@ -178,6 +181,40 @@ describeEngines('what is in a backup', (engine) => {
       trust: signers,
     });
     expect(keys.trust).toContain((await identity()).signer.publicKey);
+
+    const { signer } = await identity();
+    const stolen = signer.publicKey;
+    await expect(distrustSigner(second, stolen, SYSTEM)).rejects.toMatchObject({ code: 'refused' });
+    await expect(distrustSigner(first.desk, 'A'.repeat(43), SYSTEM)).rejects.toMatchObject({
+      code: 'not_found',
+    });
+    const report = await distrustSigner(first.desk, stolen, SYSTEM);
+    expect(report).toMatchObject({ signers, distrusted: [stolen] });
+    const items = async () =>
+      (await listBackups(first.desk, { target: null, signal })).items.map(({ id, state }) => [id, state]);
+    expect(await items()).toContainEqual([own.id, 'verified']);
+    expect(await items()).toContainEqual([id, 'unknown']);
+    // Nobody vouches for it any more, now or later, so that a sheet which does not name it leads to it no more.
+    await endorseOthers(first.desk, signal);
+    expect(await listed(sheet)).toContainEqual([id, 'unknown']);
+    await expect(second.identity()).rejects.toMatchObject({ code: 'refused' });
+    const named = { ...config, backup: { ...config.backup, trusted_signers: [stolen] } };
+    expect(await backupTrust(named, first.rooms.store)).toEqual(signers);
+    // Said again, for a target that did not answer.
+    expect(await distrustSigner(first.desk, stolen, SYSTEM)).toEqual(report);
+    const events = await first.rooms.store.audit.list({ after: 0, limit: 100 });
+    expect(events.map(({ action }) => action)).toContain('backup.signer_distrusted');
+  });
+
+  test('a look at the keys from another machine makes nobody sign', async () => {
+    await using deployment = await openDeployment(engine);
+    await using folder = await mkdtempDisposable(path.join(tmpdir(), 'onlooker-'));
+    const { rooms } = deployment;
+    const config = { ...rooms.config, state_dir: folder.path };
+    const desk = makeBackupDesk({ ...rooms, config, keyStores: rooms.custody });
+    const { signers } = await showKey(desk);
+    expect(signers).toEqual([(await deployment.desk.identity()).signer.publicKey]);
+    expect(await readdir(folder.path)).toEqual([]);
   });
 
   test('a key that is gone for good stops the backup, and is named; nothing is left', async () => {

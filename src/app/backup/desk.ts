@@ -20,7 +20,7 @@ import { pointInTimeWindows } from '../pgbackrest/windows.ts';
 import { expireBefore, logWindows } from '../recovery/windows.ts';
 import { programVersion } from '../version.ts';
 import { sendHeartbeat } from './heartbeat.ts';
-import { backupTrust, openBackupIdentity } from './identity.ts';
+import { backupTrust, chosenEncryption, openBackupIdentity } from './identity.ts';
 import { makePacker } from './pack.ts';
 import { openPlaces } from './places.ts';
 import { makeProver } from './prover.ts';
@@ -60,6 +60,7 @@ export function makeBackupDesk(parts: DeskParts): BackupDesk {
       const identity = await openBackupIdentity(config, store, random, clock);
       return { ...identity, signingKey: { name: SIGNING_KEY_FILE, text: identity.signer.pem } };
     },
+    encryption: () => chosenEncryption(config, store),
     trust: () => backupTrust(config, store),
     receipts: receiptsIn(path.join(config.state_dir, RECEIPTS_FILE), () => clock.now()),
     pack: makePacker(storageChoice(config), program, () => openSigningKey(config.state_dir, random).pem),

@@ -6,7 +6,7 @@ import { type Clock, systemClock } from '../../kernel/clock.ts';
 import { Failure } from '../../kernel/errors.ts';
 import type { Random } from '../../kernel/random.ts';
 import type { BackupIdentity } from '../../ops/backup/identity.ts';
-import { RecoveryKeyRecords } from '../../ops/backup/recovery-key.ts';
+import { RecoveryKeyRecords, type RecoveryKeyState } from '../../ops/backup/recovery-key.ts';
 import type { Store } from '../../store/store.ts';
 import type { Config } from '../config.ts';
 import { writeRecoverySheet } from './recovery-sheet.ts';
@@ -31,7 +31,7 @@ export async function openBackupIdentity(
   const { id } = await store.deployment.get({});
   const records = new RecoveryKeyRecords({ settings: store.settings, clock });
   const signer = openSigningKey(config.state_dir, random);
-  const signers = await records.trust(signer.publicKey);
+  await records.trust(signer.publicKey);
   const encryption = await chosenEncryption(config, store);
   if (!encryption) {
     throw new Failure('refused', 'There is no recovery key yet that a backup could be encrypted to.', {
@@ -42,7 +42,7 @@ export async function openBackupIdentity(
     deploymentId: id,
     encryption,
     signer,
-    trust: [...new Set([...signers, ...config.backup.trusted_signers])],
+    trust: believed(config, await records.state()),
   };
 }
 
@@ -51,8 +51,16 @@ export async function backupTrust(
   config: Config,
   store: Pick<Store, 'settings'>,
 ): Promise<readonly string[]> {
-  const { signers } = await new RecoveryKeyRecords({ settings: store.settings, clock: systemClock }).state();
-  return [...new Set([...signers, ...config.backup.trusted_signers])];
+  const records = new RecoveryKeyRecords({ settings: store.settings, clock: systemClock });
+  return believed(config, await records.state());
+}
+
+/** Who was taken out stays out, also where the settings still name them. */
+function believed(
+  { backup }: Config,
+  { signers, distrusted }: Pick<RecoveryKeyState, 'signers' | 'distrusted'>,
+): readonly string[] {
+  return [...new Set([...signers, ...backup.trusted_signers])].filter((each) => !distrusted.includes(each));
 }
 
 /** How backups are encrypted; undefined while there is nobody whom one could be for. Failures: `configuration`. */

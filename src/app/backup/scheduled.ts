@@ -24,7 +24,7 @@ export function backupOnSchedule(rooms: Rooms): BackupSchedule {
     create: (signal) =>
       createBackup(desk, { target: null, tags: [], plaintext: false, verify }, quiet(signal), SYSTEM),
     prune: prune
-      ? (signal) => pruneBackups(desk, { target: null, dry_run: false, accept: [] }, signal, SYSTEM)
+      ? (target, signal) => pruneBackups(desk, { target, dry_run: false, accept: [] }, signal, SYSTEM)
       : undefined,
     tend: vouching(desk),
     clock,

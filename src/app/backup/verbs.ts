@@ -3,7 +3,7 @@ import { systemRandom } from '../../kernel/random.ts';
 import { type CreateRequest, createBackup } from '../../ops/backup/create.ts';
 import type { CreateProgress, CreateReport } from '../../ops/backup/create-report.ts';
 import type { BackupDesk } from '../../ops/backup/desk.ts';
-import { confirmKey, type KeyReport, replaceKey, showKey } from '../../ops/backup/key.ts';
+import { confirmKey, distrustSigner, type KeyReport, replaceKey, showKey } from '../../ops/backup/key.ts';
 import { type ListReport, listBackups } from '../../ops/backup/list.ts';
 import { type PinReport, type PinRequest, pinBackup } from '../../ops/backup/pin.ts';
 import { type PruneReport, type PruneRequest, pruneBackups } from '../../ops/backup/prune.ts';
@@ -59,6 +59,14 @@ export function keyVerb(verb: 'confirm' | 'replace', recipient: string): DayTwoV
     path: `/admin/backups/key/${verb}`,
     body: { recipient },
     here: (workshop) => atDesk(workshop, (desk) => run(desk, recipient, OPERATOR)),
+  };
+}
+
+export function distrustVerb(signer: string): DayTwoVerb<never, KeyReport> {
+  return {
+    path: '/admin/backups/key/distrust',
+    body: { signer },
+    here: (workshop) => atDesk(workshop, (desk) => distrustSigner(desk, signer, OPERATOR)),
   };
 }
 

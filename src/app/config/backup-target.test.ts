@@ -37,6 +37,8 @@ describe('a backup target', () => {
     ['Local=/var/backups', /is not name=/],
     ['a=~/backups', /names no folder/],
     ['a=s3://', /has no bucket/],
+    ['a=gs://bucket', /is neither a folder nor s3:/],
+    ['a=S3://bucket', /is neither a folder nor s3:/],
     ['a=s3://b?lock=governance', /has a lock that is not/],
     ['a=s3://b?lock=legal:30d', /has a lock that is not/],
     ['a=s3://b?Lock=governance:30d', /"Lock", which is none of/],
@@ -52,11 +54,12 @@ describe('a backup target', () => {
   });
 
   test('in a list of them a comma within one does not end it', () => {
-    const text = 'a=/x?keep=daily:7,weekly:4, b=s3://y?keep=last:1,daily:2,c=./z';
+    const text = 'a=/x?keep=daily:7,weekly:4, b=s3://y?keep=last:1,daily:2,c=./z,d=gs://w';
     expect(text.split(BETWEEN_TARGETS).map((part) => part.trim())).toEqual([
       'a=/x?keep=daily:7,weekly:4',
       'b=s3://y?keep=last:1,daily:2',
       'c=./z',
+      'd=gs://w',
     ]);
   });
 });

@@ -44,7 +44,7 @@ export type TargetChoice = FolderTarget | BucketTarget;
 export type ReadTarget = { readonly target: TargetChoice } | { readonly problem: string };
 
 /** A comma parts two targets only where a target begins behind it: `keep=daily:7,weekly:4` has commas too. */
-export const BETWEEN_TARGETS = /,(?=\s*[a-z][a-z0-9_-]*=(?:s3:|[./~]))/;
+export const BETWEEN_TARGETS = /,(?=\s*[a-z][a-z0-9_-]*=(?:s3:|[a-z][a-z0-9+.-]*:\/\/|[./~]))/i;
 
 const NAMED = /^([a-z][a-z0-9_-]{0,31})=(.+)$/s;
 const KEEP_KINDS: readonly string[] = ['last', 'hourly', 'daily', 'weekly', 'monthly', 'yearly'];
@@ -77,6 +77,8 @@ function folderTarget(name: string, place: string): FolderTarget {
   const at = place.lastIndexOf('?keep=');
   const folder = at < 0 ? place : place.slice(0, at);
   const keep = at < 0 ? undefined : readKeep(place.slice(at + '?keep='.length));
+  // Such as gs://bucket, which would be a folder on this disk.
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(folder)) throw new Misread('is neither a folder nor s3://bucket');
   if (folder === '' || folder.startsWith('~')) throw new Misread('names no folder');
   if (/\?[a-z_]+=/.test(folder))
     throw new Misread('has something behind its "?" that is not keep=daily:7,weekly:4');

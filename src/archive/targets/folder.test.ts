@@ -49,6 +49,24 @@ describe('keeping backups', () => {
     await expect(target.find(idOf(2))).rejects.toMatchObject({ code: 'not_found' });
   });
 
+  test('a place where no folder can be made is refused, and not tried for ever', async () => {
+    // The kernel says of it what an automounter says of a disk that is away: no such name, in a folder that is there.
+    const target = open('/proc/backups/of/authserver');
+    const refusal = { code: 'configuration', message: expect.stringContaining('cannot be made there') };
+    await expect(publish(target, 1)).rejects.toMatchObject(refusal);
+    await writeFile(join(folder, 'file'), '');
+    await expect(publish(open(join(folder, 'file')), 1)).rejects.toMatchObject({ code: 'configuration' });
+    await expect(publish(open(join(folder, 'file', 'below')), 1)).rejects.toMatchObject({
+      code: 'configuration',
+    });
+  });
+
+  test('several may make the folder at once', async () => {
+    const at = join(folder, 'a', 'b', 'c');
+    await Promise.all([1, 2, 3, 4].map((sequence) => publish(open(at), sequence)));
+    expect(await listed(open(at))).toEqual([1, 2, 3, 4].map((sequence) => idOf(sequence)));
+  });
+
   test('an empty target, and a folder that is not there yet', async () => {
     const target = open(join(folder, 'a', 'b'));
     expect(await listed(target)).toEqual([]);

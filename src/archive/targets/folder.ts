@@ -91,9 +91,39 @@ export class Folder implements Shelf {
   }
 
   async #prepare(): Promise<void> {
-    const options = { recursive: true, mode: FOLDER_MODE } as const;
-    const made = await this.#attempt(() => this.#disk.mkdir(this.#folder, options));
-    if (made !== undefined) await this.#flush(dirname(made));
+    await this.#attempt(() => this.#make(this.#folder));
+  }
+
+  /**
+   * Makes a folder and those above it, each of them durably. Not by `recursive`, which goes round forever where a file system
+   * has no such name and takes none either, as an automounter whose disk is away.
+   */
+  async #make(folder: string): Promise<void> {
+    const parent = dirname(folder);
+    const make = () => this.#disk.mkdir(folder, { mode: FOLDER_MODE });
+    try {
+      await make();
+    } catch (error) {
+      if (codeOf(error) !== 'ENOENT') return await this.#unlessFolder(folder, error);
+      if ((await this.#disk.stat(parent).catch(unlessMissing)) !== undefined) throw this.#noPlace(error);
+      await this.#make(parent);
+      // Another process may have been quicker.
+      await make().catch((second: unknown) => this.#unlessFolder(folder, second));
+    }
+    await this.#flush(parent);
+  }
+
+  async #unlessFolder(folder: string, error: unknown): Promise<void> {
+    const stats = codeOf(error) === 'EEXIST' ? await this.#disk.stat(folder) : undefined;
+    if (!stats?.isDirectory()) throw error;
+  }
+
+  #noPlace(cause: unknown): Failure {
+    return new Failure('configuration', `The backup folder ${this.#folder} cannot be made there.`, {
+      detail: String(cause),
+      hint: 'See whether its disk is mounted, or choose another folder.',
+      cause,
+    });
   }
 
   /** What the source throws is not the folder's failure, so only its own steps are attempted. */

@@ -314,7 +314,9 @@ class Bucket implements Shelf {
       const hint = 'Look at the name of the bucket, its region, and what the credentials may do.';
       return new Failure('configuration', `${place} refuses: ${name}.`, { ...parts, hint });
     }
-    return new Failure('unavailable', `${place} does not answer: ${name}.`, { ...parts, retryAfter: 60 });
+    // What the network says has a code, and only the name `Error`.
+    const reason = 'code' in (error as object) ? (error as { code: unknown }).code : name;
+    return new Failure('unavailable', `${place} does not answer: ${reason}.`, { ...parts, retryAfter: 60 });
   }
 }
 

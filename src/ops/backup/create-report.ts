@@ -75,6 +75,14 @@ export function isProven({ proof, targets }: Pick<CreateReport, 'proof' | 'targe
   return proof?.passed === true && targets.some(({ outcome }) => outcome === 'verified');
 }
 
+/** Where the backup is as it was asked for: proven, or only there where nobody wanted it tried. */
+export function targetsWell({ targets, proof, not_proven }: CreateReport): readonly string[] {
+  const wanted = proof === null && not_proven === null ? 'published' : 'verified';
+  return targets
+    .filter(({ outcome, reason }) => outcome === wanted && reason === null)
+    .map(({ target }) => target);
+}
+
 /** The failure that a report stands for; undefined when all is well. */
 export function createFailure({
   outcome,
@@ -99,9 +107,13 @@ export function createFailure({
     });
   }
   if (proof && !proof.passed) {
-    return new Failure('failed', `The backup was made, and did not pass: ${proof.findings.join('; ')}.`, {
-      hint: 'It is kept to be looked at, and counts for nothing. `authserver doctor` looks at this installation.',
-    });
+    return new Failure(
+      'failed',
+      `The backup was made, and did not pass: ${proof.findings.join('; ').replace(/\.$/, '')}.`,
+      {
+        hint: 'It is kept to be looked at, and counts for nothing. `authserver doctor` looks at this installation.',
+      },
+    );
   }
   const wrong = targets.filter(({ reason }) => reason !== null);
   const which = wrong.map(({ target, reason }) => `${target}: ${reason}`).join(' ');

@@ -1,5 +1,5 @@
 /** What the verbs about backups are done with. */
-import type { Identities } from '../../archive/age.ts';
+import type { Encryption, Identities } from '../../archive/age.ts';
 import type { CatalogEntry } from '../../archive/catalog.ts';
 import type { Trust } from '../../archive/signature.ts';
 import type { AuditTrail } from '../../audit/trail.ts';
@@ -54,6 +54,8 @@ export interface BackupDesk {
   /** All targets, or the named one. Failures: `invalid_input`. */
   places(only?: string): Promise<readonly BackupPlace[]>;
   identity(): Promise<SigningIdentity>;
+  /** How a backup is encrypted; undefined while there is nobody whom one could be for. Failures: `configuration`. */
+  encryption(): Promise<Encryption | undefined>;
   /** Whose signatures count; makes nothing. */
   trust(): Promise<Trust>;
   readonly receipts: Receipts;

@@ -13,6 +13,8 @@ const RECIPIENT = 'backup.recipient';
 const CONFIRMED = 'backup.confirmed_at';
 /** JSON: a list of public signing keys. */
 const SIGNERS = 'backup.signers';
+/** JSON: a list of those of them that were taken out. */
+const DISTRUSTED = 'backup.distrusted';
 /** Twenty servers that sign for the first time at the same moment. */
 const TRIES = 40;
 
@@ -22,6 +24,8 @@ export interface RecoveryKeyState {
   /** ms, when somebody showed that the present key is written down; undefined where nobody has. */
   readonly confirmedAt: number | undefined;
   readonly signers: Trust;
+  /** Those whose signatures count no more, whoever vouches for them. */
+  readonly distrusted: Trust;
 }
 
 export class RecoveryKeyRecords {
@@ -37,11 +41,9 @@ export class RecoveryKeyRecords {
     const recipient = await this.#get(RECIPIENT);
     const confirmed = JSON.parse((await this.#get(CONFIRMED)) ?? '{}') as { recipient?: string; at?: number };
     const isOfThisKey = recipient !== undefined && confirmed.recipient === recipient;
-    return {
-      recipient,
-      confirmedAt: isOfThisKey ? confirmed.at : undefined,
-      signers: readSigners(await this.#get(SIGNERS)),
-    };
+    const distrusted = readSigners(await this.#get(DISTRUSTED));
+    const signers = readSigners(await this.#get(SIGNERS)).filter((each) => !distrusted.includes(each));
+    return { recipient, confirmedAt: isOfThisKey ? confirmed.at : undefined, signers, distrusted };
   }
 
   /** Keeps the public half of a first key. False: another process was quicker, and this key is of no use. */
@@ -64,15 +66,34 @@ export class RecoveryKeyRecords {
     await this.#put(CONFIRMED, JSON.stringify({ recipient, at: this.#clock.now() }), false);
   }
 
-  /** Adds a public signing key to those that are believed; all of them. */
+  /**
+   * Adds a public signing key to those that are believed; all of them.
+   * Failures: `refused` when it was taken out, `unavailable`.
+   */
   async trust(signer: string): Promise<Trust> {
+    if ((await this.state()).distrusted.includes(signer)) throw takenOut();
+    return this.#change(SIGNERS, (known) => (known.includes(signer) ? known : [...known, signer]));
+  }
+
+  /** Takes a public signing key out of those that are believed, for good. Failures: `unavailable`. */
+  async distrust(signer: string): Promise<void> {
+    // First: were this the last that is done, its signatures would count no more.
+    await this.#change(DISTRUSTED, (known) => (known.includes(signer) ? known : [...known, signer]));
+    await this.#change(SIGNERS, (known) =>
+      known.includes(signer) ? known.filter((each) => each !== signer) : known,
+    );
+  }
+
+  /** @param change answers the same list where nothing is to be changed */
+  async #change(name: string, change: (known: Trust) => Trust): Promise<Trust> {
     for (let tried = 0; tried < TRIES; tried++) {
-      const kept = await this.#get(SIGNERS);
+      const kept = await this.#get(name);
       const known = readSigners(kept);
-      if (known.includes(signer)) return known;
-      const value = JSON.stringify([...known, signer]);
-      if (kept === undefined) await this.#put(SIGNERS, value, true);
-      else await this.#settings.swap({ setting: this.#setting(SIGNERS, value), former: kept });
+      const wanted = change(known);
+      if (wanted === known) return known;
+      const value = JSON.stringify(wanted);
+      if (kept === undefined) await this.#put(name, value, true);
+      else await this.#settings.swap({ setting: this.#setting(name, value), former: kept });
     }
     throw new Failure('unavailable', 'The list of those who sign backups changed all the time.', {
       hint: 'Run the command again.',
@@ -94,6 +115,12 @@ export class RecoveryKeyRecords {
 
 function readSigners(value: string | undefined): Trust {
   return value === undefined ? [] : (JSON.parse(value) as string[]);
+}
+
+function takenOut(): Failure {
+  return new Failure('refused', 'The key that signs backups here was taken out of those that count.', {
+    hint: 'If this machine may make backups again, move backup-signing.pem out of its state directory: another key is made then.',
+  });
 }
 
 function notThisKey(present: string | undefined): Failure {

@@ -17,6 +17,8 @@ const REPORT: CreateReport = {
   id: '00000001-20261122T020000Z-k3f9',
 };
 
+const PASSED = { passed: true, findings: [], notes: [], rto_ms: 1 };
+
 /** A schedule whose time passes only in its pauses, and what came of so many of them. */
 async function live(
   pauses: number,
@@ -27,11 +29,15 @@ async function live(
     schedule = '0 2 * * *',
     during = (_at: number, _schedule: BackupSchedule) => {},
     pruneFails = false,
+    targets = [] as CreateReport['targets'],
+    proof = PASSED as CreateReport['proof'],
+    drift = 0,
   } = {},
 ) {
   const clock = { time: START, now: () => clock.time };
   const made: number[] = [];
   const pruned: number[] = [];
+  const prunedTargets: (string | null)[] = [];
   let last = lastRun;
   let verified: VerifiedBackup | undefined;
   let left = pauses;
@@ -48,10 +54,11 @@ async function live(
       if (outcome === 'thrown') throw new Failure('unavailable', 'The bucket is away.');
       if (outcome === 'verified')
         verified = { id: '', at: clock.time, made_at: clock.time, rto_ms: 1, rows: 1, size: 1 };
-      return { ...REPORT, outcome };
+      return { ...REPORT, outcome, targets, proof };
     },
-    prune: async () => {
+    prune: async (target) => {
       pruned.push(clock.time);
+      prunedTargets.push(target);
       if (pruneFails) throw new Failure('unavailable', 'The database is away.');
       return { dry_run: false, targets: [], held_by: null };
     },
@@ -66,13 +73,13 @@ async function live(
         return;
       }
       during(clock.time, running);
-      if (!signal.aborted) clock.time += wait;
+      if (!signal.aborted) clock.time += Math.max(1, wait + drift);
     },
   });
   await ended.promise;
   await running[Symbol.asyncDispose]();
   const inHours = (times: readonly number[]) => times.map((time) => (time - START) / HOUR);
-  return { made: inHours(made), pruned: inHours(pruned), now: (clock.time - START) / HOUR };
+  return { made: inHours(made), pruned: inHours(pruned), prunedTargets, now: (clock.time - START) / HOUR };
 }
 
 describe('scheduled backups', () => {
@@ -100,6 +107,30 @@ describe('scheduled backups', () => {
     for (const [at, time] of made.slice(1).entries()) expect(time - Number(made[at])).toBeGreaterThan(0.999);
     for (const [at, time] of made.slice(1).entries()) expect(time - Number(made[at])).toBeLessThan(1.25);
     expect(pruned).toHaveLength(1);
+  });
+
+  test('of which a copy is missing are followed by a prune of the targets that have one, and of no other', async () => {
+    const targets: CreateReport['targets'] = [
+      { target: 'near', outcome: 'verified', reason: null },
+      { target: 'away', outcome: 'failed', reason: 'It is away.' },
+      { target: 'rotten', outcome: 'damaged', reason: 'what was read back is not what was written' },
+      { target: 'mute', outcome: 'published', reason: 'it could not be read back' },
+    ];
+    const lastRun: LastRun = { at: START - 5 * DAY, outcome: 'verified' };
+    const { prunedTargets } = await live(1, { lastRun, outcomes: ['failed'], targets });
+    expect(prunedTargets).toEqual(['near']);
+    const notProven = await live(1, {
+      lastRun,
+      outcomes: ['failed'],
+      targets: targets.map(({ target }) => ({ target, outcome: 'published', reason: null })),
+      proof: { ...PASSED, passed: false, findings: ['a key is missing'] },
+    });
+    expect(notProven.prunedTargets).toEqual([]);
+  });
+
+  test.each([-1, 0, 1, 999])('come once when the timer is %d ms off', async (drift) => {
+    const { made } = await live(600, { lastRun: { at: START - 10 * HOUR, outcome: 'verified' }, drift });
+    expect(made.slice(0, 3).map((time) => Math.round(time * 1000) / 1000)).toEqual([14, 38, 62]);
   });
 
   test('that another process makes are left to it', async () => {

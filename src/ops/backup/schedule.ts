@@ -4,7 +4,7 @@ import { Cron } from 'croner';
 import type { Clock } from '../../kernel/clock.ts';
 import { asFailure } from '../../kernel/errors.ts';
 import type { Log } from '../../kernel/log.ts';
-import type { CreateReport } from './create-report.ts';
+import { type CreateReport, createFailure, targetsWell } from './create-report.ts';
 import type { PruneReport } from './prune.ts';
 import type { RememberedBackups } from './remembered.ts';
 
@@ -15,8 +15,8 @@ export interface BackupScheduleParts {
   /** ms, when the installation was made: what was due before that is not missed. */
   installedAt(): Promise<number>;
   create(signal: AbortSignal): Promise<CreateReport>;
-  /** Undefined where somebody else removes old backups. */
-  readonly prune: ((signal: AbortSignal) => Promise<PruneReport>) | undefined;
+  /** Of one target, or of all with null. Undefined where somebody else removes old backups. */
+  readonly prune: ((target: string | null, signal: AbortSignal) => Promise<PruneReport>) | undefined;
   /** What is looked after each time, whether a backup is due or not. */
   readonly tend?: (signal: AbortSignal) => Promise<void>;
   readonly clock: Clock;
@@ -96,15 +96,18 @@ class Runner {
       this.#asked = undefined;
       this.#owed = undefined;
       if (asked !== undefined) log.info({ reason: asked }, 'a backup is made out of turn');
-      const { outcome, id, duration } = await this.#parts.create(this.#stop.signal);
+      const report = await this.#parts.create(this.#stop.signal);
+      const { outcome, id, duration } = report;
       if (outcome === 'held') {
         // What another makes may have been begun before the reason to ask.
         this.#owed = asked;
         return HELD;
       }
-      if (outcome === 'failed') log.error({ id, duration }, 'the scheduled backup failed');
+      const failure = createFailure(report);
+      if (failure) log.error({ id, duration, error: failure.message }, 'the scheduled backup failed');
       else log.info({ id, outcome, duration }, 'the scheduled backup is made');
-      if (outcome !== 'failed') await this.#prune();
+      // Where a copy is missing nothing goes from that target; the others have one that takes the place of what goes.
+      for (const target of failure ? targetsWell(report) : [null]) await this.#prune(target);
     } catch (error) {
       const { code, message, detail } = asFailure(error);
       if (code === 'interrupted' && this.#stop.signal.aborted) return 0;
@@ -125,11 +128,11 @@ class Runner {
     });
   }
 
-  async #prune(): Promise<void> {
+  async #prune(only: string | null): Promise<void> {
     const { prune, log } = this.#parts;
     if (!prune) return;
     try {
-      const { targets } = await prune(this.#stop.signal);
+      const { targets } = await prune(only, this.#stop.signal);
       for (const { target, outcome, reason, removed } of targets) {
         if (outcome === 'pruned')
           log.info({ target, removed: removed.length }, 'old backups were looked through');

@@ -77,8 +77,12 @@ export function verifyFailure({ outcome, backups, missing, targets }: VerifyRepo
       .filter((verdict) => verdict.outcome === 'failed')
       .map(({ id, target }) => `${id} (${target})`);
     const gone = missing.map(({ id, target }) => `${id} (${target}) is gone`);
+    const letGo =
+      gone.length === 0
+        ? ''
+        : ' What somebody has taken away on purpose is let go with `authserver backup verify --all --accept-missing`.';
     return new Failure('failed', `Backups did not pass: ${[...bad, ...gone].join(', ')}.`, {
-      hint: 'They count for nothing. Make a new one now: `authserver backup create`. Then find out what happened to these.',
+      hint: `They count for nothing. Make a new one now: \`authserver backup create\`. Then find out what happened to these.${letGo}`,
     });
   }
   const silent = targets.flatMap(({ target, problem }) =>
