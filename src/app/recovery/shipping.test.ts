@@ -222,6 +222,29 @@ describe.skipIf(!here)('the recovery log on its way (needs the sqlite engine)', 
     await logged.shipAll({ look: 1 });
     expect(logged.faults).toEqual([]);
   });
+
+  it('takes the oldest backup forward as before, however long before it the last commit was', async () => {
+    await using logged = await new Logged({ seed: 41 }).open();
+    const [{ shelf }] = logged.shelves as [(typeof logged.shelves)[0]];
+    await liveInSegments(logged, 4);
+    logged.now += 5;
+    const between = { epoch: 0, recoveryPoint: { from: logged.now, to: logged.now + 1 } };
+    logged.now += 5;
+    await liveInSegments(logged, 2);
+    const window = windowFrom(await surveyLog(logged.reading()), between);
+    expect(window).toEqual({ from: between.recoveryPoint.to, to: logged.now });
+    const request = { ...logged.reading(), before: between.recoveryPoint.from };
+    expect((await expireLog(shelf, request)).length).toBeGreaterThan(0);
+    expect(windowFrom(await surveyLog(logged.reading()), between)).toEqual(window);
+    // What nobody commits to meanwhile is as good as before, too.
+    logged.now += 50;
+    const idle = { epoch: 0, recoveryPoint: { from: logged.now - 20, to: logged.now - 10 } };
+    await logged.shipAll({ look: 1 });
+    const open = windowFrom(await surveyLog(logged.reading()), idle);
+    expect(open).toEqual({ from: logged.now - 10, to: logged.now });
+    await expireLog(shelf, { ...request, before: idle.recoveryPoint.from });
+    expect(windowFrom(await surveyLog(logged.reading()), idle)).toEqual(open);
+  });
 });
 
 const AT_REST = { shelf: 'shelf-0', lag: 0, problem: undefined };

@@ -11,9 +11,9 @@ export interface ExpireRequest extends SegmentReading {
 }
 
 /**
- * Removes segments that end before that time, from the oldest on, and small ones that lie within a merged one, where the
- * server may not remove them; answers their names. What cannot be believed stays, and so does the newest chain's first
- * segment, which tells of everything that was taken away before.
+ * Removes segments that end before that time, from the oldest on, but for the last of them; and small ones that lie within
+ * a merged one, where the server may not remove them. Answers their names. What cannot be believed stays, and so does the
+ * newest chain's first segment, which tells of everything that was taken away before.
  * Failures: those of a Shelf.
  */
 export async function expireLog(shelf: Shelf, request: ExpireRequest): Promise<readonly string[]> {
@@ -51,6 +51,8 @@ async function expired(
     if (to >= before) break;
     gone.push(segment);
   }
+  // The last of them says when the log goes on from: a backup that is kept may have been made a good while after it.
+  if (isNewest || gone.length < segments.length) gone.pop();
   return gone;
 }
 
