@@ -59,13 +59,16 @@ export async function withdrawEndorsements(shelf: Shelf, publicKey: string): Pro
 export interface EndorsementReading {
   /** Undefined: of whatever deployment those who are trusted sign for. */
   readonly deploymentId: string | undefined;
+  /** Who is believed in nothing, whoever vouches for them. */
+  readonly distrusted?: Trust;
   readonly signal?: AbortSignal;
 }
 
 /** Whom these trust: they themselves, and whomever one of them vouches for, and so on. Failures: those of a Shelf. */
 export async function trustFrom(shelf: Shelf, trust: Trust, reading: EndorsementReading): Promise<Trust> {
-  const links = await readLinks(shelf, reading);
-  const found = new Set(trust);
+  const { distrusted = [] } = reading;
+  const links = (await readLinks(shelf, reading)).filter(({ key }) => !distrusted.includes(key));
+  const found = new Set(trust.filter((key) => !distrusted.includes(key)));
   // A set goes through what is added to it while it is gone through.
   for (const by of found) for (const link of links) if (link.by === by) found.add(link.key);
   return [...found];

@@ -175,11 +175,8 @@ describeEngines('what is in a backup', (engine) => {
       [id, 'verified'],
     ]);
     expect(await listed({ ...sheet, deploymentId: 'dep_other' })).toContainEqual([id, 'unknown']);
-    const keys = await keysAtHand(config, {
-      recoveryKeyFile: undefined,
-      passphraseFile: undefined,
-      trust: signers,
-    });
+    const brought = { recoveryKeyFile: undefined, passphraseFile: undefined, trust: signers };
+    const keys = await keysAtHand(config, brought, { signers: [], distrusted: [] });
     expect(keys.trust).toContain((await identity()).signer.publicKey);
 
     const { signer } = await identity();

@@ -14,9 +14,11 @@ import { makeIdentity, recipientOf } from '../../src/archive/age-keys.ts';
 import { makeSigner } from '../../src/archive/archive.test-kit.ts';
 import { endorse } from '../../src/archive/endorsement.ts';
 import { Folder } from '../../src/archive/targets/folder.ts';
+import { systemClock } from '../../src/kernel/clock.ts';
 import type { Failure } from '../../src/kernel/errors.ts';
 import { silentLog } from '../../src/kernel/log.ts';
 import { systemRandom } from '../../src/kernel/random.ts';
+import { RecoveryKeyRecords } from '../../src/ops/backup/recovery-key.ts';
 import { describeEngines, type Engine } from '../setup/engines.ts';
 import { ASKED, Installation } from './restore-kit.ts';
 
@@ -29,6 +31,12 @@ async function withBackup(engine: Engine, options: Parameters<Installation['back
   const id = await here.backup(options);
   await here.addUser('bob');
   return { here, id };
+}
+
+/** Which backup a restore would take. */
+async function planned({ config }: Installation, asked: Partial<RestoreRequest>): Promise<string> {
+  await using prepared = await prepareRestore(config, { ...ASKED, ...asked }, { log: silentLog });
+  return prepared.plan.backup.id;
 }
 
 /** The failure of a restore, after which everything is as it was before. */
@@ -134,6 +142,46 @@ describeEngines('a restore refuses', (engine) => {
     expect(await refusal(here, { target: 'moon' })).toMatchObject({ code: 'invalid_input' });
     await here.restore({ backup: id, unverified: true });
     expect(Object.keys(await here.users())).toEqual(['ada']);
+  });
+
+  test('one that a key has signed which was taken out of trust, though the recovery sheet names it', {
+    timeout: PATIENCE,
+  }, async () => {
+    const { here, id } = await withBackup(engine);
+    await using _here = here;
+    const stolen = makeSigner();
+    const forged = await here.backup({ signer: stolen });
+    const deployment = await here.withStore(async ({ deployment: of }) => (await of.get({})).id);
+    const sheet = path.join(here.stateDir, 'sheet.txt');
+    const identity = makeIdentity(systemRandom);
+    const signers = [readSigningKey(here.stateDir)!.publicKey, stolen.publicKey];
+    const about = { deploymentId: deployment, recipient: recipientOf(identity), madeAt: 1 };
+    await writeFile(sheet, writeRecoverySheet({ ...about, signers, identity }));
+    const asked = { recoveryKeyFile: sheet };
+    expect(await planned(here, { ...asked, backup: forged })).toBe(forged);
+
+    // Whom it vouches for is as little believed as it is itself.
+    const vouched = makeSigner();
+    const folder = new Folder({ folder: path.join(here.stateDir, 'backups'), random: systemRandom });
+    await endorse(folder, { deploymentId: deployment, publicKey: vouched.publicKey, at: 1 }, stolen);
+    const followed = await here.backup({ signer: vouched });
+    await here.withStore((store) =>
+      new RecoveryKeyRecords({ settings: store.settings, clock: systemClock }).distrust(stolen.publicKey),
+    );
+    for (const backup of [forged, followed, here.archiveOf(followed)]) {
+      const failure = await refusal(here, { ...asked, backup, unverified: true });
+      expect(failure.message, backup).toContain('not trusted');
+    }
+    expect(await planned(here, asked)).toBe(id);
+    // Who says so in so many words is believed.
+    const insisted = { ...asked, backup: forged, trust: [stolen.publicKey] };
+    expect(await planned(here, insisted)).toBe(forged);
+    // The backup is from before anybody knew.
+    await here.restore(asked);
+    const after = await here.withStore((store) =>
+      new RecoveryKeyRecords({ settings: store.settings, clock: systemClock }).state(),
+    );
+    expect(after.distrusted).toEqual([stolen.publicKey]);
   });
 
   test('the newest of another deployment, or one as old as nothing is, and says which there are', {

@@ -68,7 +68,7 @@ export async function pruneElsewhere(
 
 async function trustOf(config: Config, { signers, deploymentId }: RecoverySheet): Promise<Trust> {
   const trust = [...new Set([...signers, ...config.backup.trusted_signers])];
-  if (trust.length > 0) return withEndorsed(config, trust, deploymentId);
+  if (trust.length > 0) return withEndorsed(config, { trust, distrusted: [] }, deploymentId);
   throw new Failure('invalid_input', 'The recovery sheet names nobody whose signature counts.', {
     hint: 'Add the lines "# signer: ..." that `authserver backup key show --sheet` prints, or set backup.trusted_signers.',
   });

@@ -8,17 +8,25 @@ import { openPlaces } from './places.ts';
 /** How long all targets together may take, ms: a restore from a file must not wait for a bucket that is gone. */
 const PATIENCE = 10_000;
 
+/** Where trust begins, and where it ends. */
+export interface Believed {
+  readonly trust: Trust;
+  /** Who was taken out stays out, whoever vouches for them. */
+  readonly distrusted: Trust;
+}
+
 /** A target that does not answer leads to nobody. @param deploymentId as the recovery sheet says */
 export async function withEndorsed(
   config: Pick<Config, 'backup'>,
-  trust: Trust,
+  { trust, distrusted }: Believed,
   deploymentId: string | undefined,
 ): Promise<Trust> {
-  if (trust.length === 0) return trust;
+  const first = trust.filter((key) => !distrusted.includes(key));
+  if (first.length === 0) return [];
   const places = await openPlaces(config, systemClock).catch(() => []);
-  const signal = AbortSignal.timeout(PATIENCE);
+  const reading = { deploymentId, distrusted, signal: AbortSignal.timeout(PATIENCE) };
   const found = await Promise.all(
-    places.map(({ shelf }) => trustFrom(shelf, trust, { deploymentId, signal }).catch(() => [])),
+    places.map(({ shelf }) => trustFrom(shelf, first, reading).catch(() => [])),
   );
-  return [...new Set([...trust, ...found.flat()])];
+  return [...new Set([...first, ...found.flat()])];
 }

@@ -1,4 +1,7 @@
-import { constants, setPriority } from 'node:os';
+import { setPriority } from 'node:os';
+
+/** A third of the share of a thread that serves, where there is not enough for all: on a busy machine a backup still gets done. */
+const LOW = 5;
 
 /**
  * Puts this thread, and those that it starts, behind the ones that serve. Only Linux has priorities of threads
@@ -7,7 +10,7 @@ import { constants, setPriority } from 'node:os';
 export function takeLowPriority(): void {
   if (process.platform !== 'linux') return;
   try {
-    setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
+    setPriority(LOW);
   } catch {
     // A sandbox may forbid it; it is a courtesy.
   }

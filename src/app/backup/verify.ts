@@ -2,10 +2,10 @@
  * `backup verify` as the command line has it: in the server that runs here, or beside it. A recovery key never goes to a
  * server: whoever has one verifies in their own process, and tells the deployment afterwards which proofs to look at.
  */
-import type { Trust } from '../../archive/signature.ts';
 import { systemClock } from '../../kernel/clock.ts';
 import { asFailure, Failure } from '../../kernel/errors.ts';
 import type { Watch } from '../../kernel/watch.ts';
+import { knownSigners } from '../../ops/backup/recovery-key.ts';
 import { verifyBackups } from '../../ops/verify/verify.ts';
 import type {
   LearnReport,
@@ -71,11 +71,10 @@ export async function verifyWithKeys(
   watch: Watch<VerifyProgress>,
 ): Promise<VerifyReport> {
   const log = makeLog(config.observability.logging);
-  const keys = await keysAtHand(config, brought);
-  const { deploymentId, signers, hasDatabase } = await factsOf(config, keys, watch.signal);
+  const { keys, deploymentId, hasDatabase } = await factsOf(config, brought, watch.signal);
   const desk = await makeDesk({ config, clock: systemClock, log }, request, {
     deploymentId,
-    trust: [...new Set([...signers, ...keys.trust])],
+    trust: keys.trust,
     identities: keys,
     // The database belongs to the server, which is told of the proofs when they lie beside the backups.
     remember: async () => undefined,
@@ -96,43 +95,37 @@ export async function verifyWithKeys(
 }
 
 interface Facts {
-  /** Whether they are those of the database. */
-  readonly hasDatabase: boolean;
+  readonly keys: KeysAtHand;
   readonly deploymentId: string | undefined;
-  readonly signers: Trust;
+  /** Whether there is one to be told. */
+  readonly hasDatabase: boolean;
 }
 
-/** Whose backups these are and who signs them: of the database, and where there is none, of the recovery sheet alone. */
-async function factsOf(
-  config: Config,
-  { trust, deploymentId: named }: KeysAtHand,
-  signal: AbortSignal,
-): Promise<Facts> {
-  const found = await readFacts(config, signal).catch((error: unknown) => {
-    if (asFailure(error).code === 'interrupted' || trust.length === 0) throw error;
-    return undefined;
+/** Whose backups these are and whom to believe: by the database, and where there is none, by the recovery sheet alone. */
+async function factsOf(config: Config, brought: KeyRequest, signal: AbortSignal): Promise<Facts> {
+  const found = await readFacts(config, signal).catch((error: unknown) => asFailure(error));
+  if (found instanceof Failure) {
+    const keys = await keysAtHand(config, brought, { signers: [], distrusted: [] });
+    if (found.code === 'interrupted' || keys.trust.length === 0) throw found;
+    return { keys, deploymentId: keys.deploymentId, hasDatabase: false };
+  }
+  const { deploymentId } = found;
+  const keys = await keysAtHand(config, brought, found);
+  const { deploymentId: named = deploymentId } = keys;
+  if (named === deploymentId) return { keys, deploymentId, hasDatabase: true };
+  throw new Failure('refused', `The recovery sheet is of deployment ${named}, and this is ${deploymentId}.`, {
+    hint: 'Take the sheet of this deployment, or the settings of that one.',
   });
-  if (!found) return { deploymentId: named, signers: [], hasDatabase: false };
-  if (named === undefined || named === found.deploymentId) return found;
-  throw new Failure(
-    'refused',
-    `The recovery sheet is of deployment ${named}, and this is ${found.deploymentId}.`,
-    {
-      hint: 'Take the sheet of this deployment, or the settings of that one.',
-    },
-  );
 }
 
 /** Read beside a server that may have the database, without becoming a writer. */
-async function readFacts(config: Config, signal: AbortSignal): Promise<Facts> {
-  const signers: string[] = [];
+async function readFacts(config: Config, signal: AbortSignal) {
+  const found = new Map<string, string>();
   const wanted = { clock: systemClock, tables: ['settings'], signal };
   await using snapshot = await readSnapshot(storageChoice(config), wanted);
   for await (const part of snapshot.parts()) {
     if (part.kind !== 'rows') continue;
-    for (const { name, value } of rowsIn<{ name: string; value: string }>(part.bytes)) {
-      if (name === 'backup.signers') signers.push(...(JSON.parse(value) as string[]));
-    }
+    for (const { name, value } of rowsIn<{ name: string; value: string }>(part.bytes)) found.set(name, value);
   }
-  return { deploymentId: snapshot.head.deployment.id, signers, hasDatabase: true };
+  return { deploymentId: snapshot.head.deployment.id, ...knownSigners((name) => found.get(name)) };
 }

@@ -30,8 +30,7 @@ export async function openBackup(
   signal: AbortSignal,
 ): Promise<OpenArchive> {
   const files = new Files();
-  const keys = await keysAtHand(config, request);
-  const { signers } = await readPresent(files, storageChoice(config));
+  const keys = await keysAtHand(config, request, await readPresent(files, storageChoice(config)));
   const { backup, target } = request;
   const source = await findSource(files, config, systemClock, {
     backup: backup === LATEST ? undefined : backup,
@@ -40,7 +39,8 @@ export async function openBackup(
     // One that is named may be one that was never proven: what is read is held to its signed manifest all the same.
     unverified: false,
     deploymentId: keys.deploymentId,
-    trust: [...new Set([...keys.trust, ...signers])],
+    trust: keys.trust,
+    distrusted: keys.distrusted,
   });
   const record = source.entry?.record;
   return openReadable(source, {

@@ -1,6 +1,7 @@
 /** What opens a backup and whom to believe, out of the options, the settings and the recovery sheet. */
 import type { Identities } from '../../archive/age.ts';
 import type { Trust } from '../../archive/signature.ts';
+import type { KnownSigners } from '../../ops/backup/recovery-key.ts';
 import { withEndorsed } from '../backup/endorsed.ts';
 import { passphraseIn } from '../backup/identity.ts';
 import { readSheetIn } from '../backup/recovery-sheet.ts';
@@ -17,25 +18,33 @@ export interface KeyRequest {
 
 export interface KeysAtHand extends Required<Identities> {
   readonly trust: Trust;
+  /** Who is not believed, but for those whom the request names. */
+  readonly distrusted: Trust;
   /** The deployment that the recovery sheet is of. */
   readonly deploymentId: string | undefined;
 }
 
-/** Failures: `invalid_input` for a sheet that is none or cannot be read, `configuration` for a passphrase. */
-export async function keysAtHand(config: Config, request: KeyRequest): Promise<KeysAtHand> {
+/**
+ * Failures: `invalid_input` for a sheet that is none or cannot be read, `configuration` for a passphrase.
+ * @param known by the database that is there; who was taken out is believed only when the request names them
+ */
+export async function keysAtHand(
+  config: Config,
+  request: KeyRequest,
+  known: KnownSigners,
+): Promise<KeysAtHand> {
   const { recoveryKeyFile, passphraseFile } = request;
   const sheet = recoveryKeyFile === undefined ? undefined : await readSheetIn(recoveryKeyFile);
   const { passphrase, passphrase_file, trusted_signers } = config.backup;
   const passphrases = [await passphraseIn(passphraseFile), passphrase, await passphraseIn(passphrase_file)];
   const own = ownSigner(config.state_dir);
+  const trust = [...request.trust, ...(sheet?.signers ?? []), ...trusted_signers, ...own, ...known.signers];
+  const distrusted = known.distrusted.filter((key) => !request.trust.includes(key));
   return {
     identities: sheet?.identities ?? [],
     passphrases: passphrases.filter((one) => one !== undefined),
-    trust: await withEndorsed(
-      config,
-      [...request.trust, ...(sheet?.signers ?? []), ...trusted_signers, ...own],
-      sheet?.deploymentId,
-    ),
+    trust: await withEndorsed(config, { trust, distrusted }, sheet?.deploymentId),
+    distrusted,
     deploymentId: sheet?.deploymentId,
   };
 }

@@ -56,7 +56,7 @@ export async function prepareMoment(
     const found = await lookFor(config, request.to, world);
     const base = found instanceof Failure ? undefined : found;
     const tried = await lastTried(live);
-    const keys = await keysAtHand(config, request);
+    const keys = await keysAtHand(config, request, present);
     const doubts = opensLog(config, keys) ? [] : [LOCKED_LOG];
     const at = { present, storage, deployment, base, tried, isElsewhere, kept: place.kept, doubts };
     const judged = judge(factsOf(request, at, world));
@@ -71,6 +71,7 @@ export async function prepareMoment(
       place,
       origin: momentOrigin(config, request, { present, deployment, keys }, world),
       formerEpoch: present.epoch,
+      distrusted: present.distrusted,
       removals: request.removals,
       actor: 'admin:operator',
     });
@@ -202,8 +203,7 @@ function momentOrigin(
     async revocations(signal): Promise<TakenAway> {
       if (!opensLog(config, keys)) return { rows: present.revocations, notes: [] };
       const { identities, passphrases, trust } = keys;
-      const all = [...new Set([...trust, ...present.signers])];
-      const rest = { identities: { identities, passphrases }, trust: all, deploymentId: deployment, signal };
+      const rest = { identities: { identities, passphrases }, trust, deploymentId: deployment, signal };
       const logged = await revocationsIn(config, await readingOf(config, clock, rest), to);
       return { rows: [...logged.rows, ...present.revocations], notes: logged.notes };
     },

@@ -1,6 +1,7 @@
 /** What is there before a restore: whose it is, whose signatures it believes, and which access it has taken away. */
-import type { Trust } from '../../archive/signature.ts';
 import { asFailure } from '../../kernel/errors.ts';
+import { type KnownSigners, knownSigners, SIGNER_SETTINGS } from '../../ops/backup/recovery-key.ts';
+import { POSITION } from '../../store/change-frame.ts';
 import type { Onlooker } from '../../store/onlooker.ts';
 import type { Revocation } from '../../store/records.ts';
 import { OWN } from '../../store/sql/revocations.ts';
@@ -9,13 +10,12 @@ import type { Files } from './files.ts';
 import { databaseFile, SIDECARS, sizeOfDatabase } from './staging.ts';
 
 /** The database that the settings name, as far as it can be read. */
-export interface Present {
+export interface Present extends KnownSigners {
   /** Something that is to be kept is there, readable or not. */
   readonly isThere: boolean;
   /** Why nothing in it can be believed; undefined where it can be read, or there is none. */
   readonly unreadable: string | undefined;
   readonly deploymentId: string | undefined;
-  readonly signers: Trust;
   /** Undefined where it cannot be read. */
   readonly epoch: number | undefined;
   /** Where in the recovery log it stands: JSON, as the setting has it. */
@@ -29,6 +29,7 @@ const NOTHING: Omit<Present, 'isThere' | 'bytes'> = {
   unreadable: undefined,
   deploymentId: undefined,
   signers: [],
+  distrusted: [],
   epoch: undefined,
   logPosition: undefined,
   revocations: [],
@@ -88,15 +89,15 @@ async function lookAt(storage: StorageChoice): Promise<Partial<Present>> {
   try {
     const [deployment] = await onlooker.all('select id, restore_epoch from deployment');
     const settings = await onlooker.all(
-      "select name, value from settings where name in ('backup.signers', 'recovery.position')",
+      `select name, value from settings where name in (${[...SIGNER_SETTINGS, POSITION].map((name) => `'${name}'`)})`,
     );
-    const setting = (wanted: string) => settings.find(({ name }) => name === wanted)?.['value'];
+    const setting = (wanted: string) => textOf(settings.find(({ name }) => name === wanted)?.['value']);
     return {
       deploymentId: textOf(deployment?.['id']),
-      signers: listOf(setting('backup.signers')),
+      ...knownSigners(setting),
       epoch: deployment && Number(deployment['restore_epoch']),
       // Rows that came from SQLite may have it on PostgreSQL too, where it says nothing.
-      logPosition: storage.driver === 'sqlite' ? textOf(setting('recovery.position')) : undefined,
+      logPosition: storage.driver === 'sqlite' ? setting(POSITION) : undefined,
       ...(await revocationsOf(onlooker)),
     };
   } finally {
@@ -124,8 +125,4 @@ function withoutLink(storage: StorageChoice): StorageChoice {
 
 function textOf(value: unknown): string | undefined {
   return typeof value === 'string' ? value : undefined;
-}
-
-function listOf(value: unknown): Trust {
-  return typeof value === 'string' ? (JSON.parse(value) as string[]) : [];
 }

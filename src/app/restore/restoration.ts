@@ -1,5 +1,6 @@
 /** The steps of a restore, done: on whichever engine, from whatever it is that is brought back. */
 import path from 'node:path';
+import type { Trust } from '../../archive/signature.ts';
 import { AuditTrail } from '../../audit/trail.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { Failure } from '../../kernel/errors.ts';
@@ -7,6 +8,7 @@ import { makeIds } from '../../kernel/ids.ts';
 import type { Log } from '../../kernel/log.ts';
 import type { Random } from '../../kernel/random.ts';
 import { readKeyPair } from '../../keys/key-pair.ts';
+import { RecoveryKeyRecords } from '../../ops/backup/recovery-key.ts';
 import { type AftercareReport, makeSafe } from '../../ops/restore/aftercare.ts';
 import type { RestorePlan } from '../../ops/restore/plan.ts';
 import { type RestoreReceipt, receiptText, signReceipt } from '../../ops/restore/receipt.ts';
@@ -72,6 +74,8 @@ export interface RestorationParts {
   readonly origin: Origin;
   /** The restore epoch of the database whose place is taken; undefined where nobody knows. */
   readonly formerEpoch: number | undefined;
+  /** Who that database does not believe any more: the restored one does not either. */
+  readonly distrusted: Trust;
   /** What becomes of users and clients that were removed since: they are removed again, or disabled. */
   readonly removals: 'repeat' | 'disable';
   readonly actor: string;
@@ -171,14 +175,16 @@ export class Restoration implements RestoreWork {
   }
 
   async makeSafe(): Promise<void> {
-    const { clock, plan, origin, formerEpoch, removals, signal } = this.#parts;
+    const { clock, plan, origin, formerEpoch, distrusted, removals, signal } = this.#parts;
     const { rows: revocations, notes } = await origin.revocations(signal);
     this.#notes.push(...notes);
     const { sessions } = plan;
     const request = { now: clock.now(), sessions, revocations, restoredTo: this.#restoredTo, removals };
-    this.#aftercare = await this.#withStore((store) =>
-      makeSafe(store, { ...request, ...(formerEpoch !== undefined && { formerEpoch }) }),
-    );
+    this.#aftercare = await this.#withStore(async (store) => {
+      const signers = new RecoveryKeyRecords({ settings: store.settings, clock });
+      for (const key of distrusted) await signers.distrust(key);
+      return makeSafe(store, { ...request, ...(formerEpoch !== undefined && { formerEpoch }) });
+    });
   }
 
   async record(): Promise<void> {

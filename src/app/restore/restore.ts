@@ -77,6 +77,7 @@ export async function prepareRestore(
       place,
       origin: archiveOrigin(config, request, { storage, present, picked, log }, world),
       formerEpoch: present.epoch,
+      distrusted: present.distrusted,
       removals: request.removals,
       actor: 'admin:operator',
     });
@@ -92,7 +93,7 @@ async function pick(
   present: Present,
   { files, clock }: WorldParts,
 ): Promise<Picked> {
-  const keys = await keysAtHand(config, request);
+  const keys = await keysAtHand(config, request, present);
   const known = knownDeployments(config, present, keys);
   const source = await findSource(files, config, clock, {
     backup: request.backup,
@@ -100,7 +101,8 @@ async function pick(
     until: request.to,
     unverified: request.unverified,
     deploymentId: request.acceptDeployment ?? known[0]?.id,
-    trust: [...new Set([...keys.trust, ...present.signers])],
+    trust: keys.trust,
+    distrusted: keys.distrusted,
   });
   const { trust } = source;
   const record = source.entry?.record;

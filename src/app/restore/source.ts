@@ -41,6 +41,8 @@ export interface SourceRequest {
   readonly unverified: boolean;
   readonly deploymentId: string | undefined;
   readonly trust: Trust;
+  /** Who is not believed, whoever vouches for them. */
+  readonly distrusted: Trust;
 }
 
 /** Failures: `not_found`, `invalid_input`, `refused` for one that cannot be believed, `unavailable`. */
@@ -160,7 +162,7 @@ function nothingUsable(
 async function fileSource(
   files: Files,
   name: string,
-  { trust: given, deploymentId }: SourceRequest,
+  { trust: given, distrusted, deploymentId }: SourceRequest,
 ): Promise<Source> {
   const file = path.resolve(name);
   if (!(await files.exists(file))) {
@@ -172,7 +174,7 @@ async function fileSource(
   const [id = ''] = path.basename(file).split('.');
   const target = makeTarget('file', folder);
   // A folder that cannot be looked through leads to nobody.
-  const trust = await trustFrom(folder, given, { deploymentId }).catch(() => given);
+  const trust = await trustFrom(folder, given, { deploymentId, distrusted }).catch(() => given);
   const holding = isBackupId(id) ? await target.find(id).catch(() => undefined) : undefined;
   const isIt = holding?.archive?.name === path.basename(file);
   return {

@@ -45,6 +45,7 @@ export async function prepareUndo(config: Config, given: Partial<WorldParts> = {
       place,
       origin: keptOrigin(last, kept.storage, present, world),
       formerEpoch: present.epoch,
+      distrusted: present.distrusted,
       removals: 'repeat',
       actor: 'admin:operator',
     });

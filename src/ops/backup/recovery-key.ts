@@ -18,14 +18,18 @@ const DISTRUSTED = 'backup.distrusted';
 /** Twenty servers that sign for the first time at the same moment. */
 const TRIES = 40;
 
-export interface RecoveryKeyState {
+/** What a database says of those who sign. */
+export interface KnownSigners {
+  readonly signers: Trust;
+  /** Those whose signatures count no more, whoever vouches for them. */
+  readonly distrusted: Trust;
+}
+
+export interface RecoveryKeyState extends KnownSigners {
   /** Undefined where none was ever made. */
   readonly recipient: string | undefined;
   /** ms, when somebody showed that the present key is written down; undefined where nobody has. */
   readonly confirmedAt: number | undefined;
-  readonly signers: Trust;
-  /** Those whose signatures count no more, whoever vouches for them. */
-  readonly distrusted: Trust;
 }
 
 export class RecoveryKeyRecords {
@@ -41,9 +45,9 @@ export class RecoveryKeyRecords {
     const recipient = await this.#get(RECIPIENT);
     const confirmed = JSON.parse((await this.#get(CONFIRMED)) ?? '{}') as { recipient?: string; at?: number };
     const isOfThisKey = recipient !== undefined && confirmed.recipient === recipient;
-    const distrusted = readSigners(await this.#get(DISTRUSTED));
-    const signers = readSigners(await this.#get(SIGNERS)).filter((each) => !distrusted.includes(each));
-    return { recipient, confirmedAt: isOfThisKey ? confirmed.at : undefined, signers, distrusted };
+    const [signers, distrusted] = [await this.#get(SIGNERS), await this.#get(DISTRUSTED)];
+    const known = knownSigners((name) => (name === SIGNERS ? signers : distrusted));
+    return { recipient, confirmedAt: isOfThisKey ? confirmed.at : undefined, ...known };
   }
 
   /** Keeps the public half of a first key. False: another process was quicker, and this key is of no use. */
@@ -111,6 +115,18 @@ export class RecoveryKeyRecords {
   #setting(name: string, value: string) {
     return { name, value, updated_at: this.#clock.now() };
   }
+}
+
+/** Names of the settings that `knownSigners` asks for. */
+export const SIGNER_SETTINGS: readonly string[] = [SIGNERS, DISTRUSTED];
+
+/** @param setting the value of one of `SIGNER_SETTINGS` */
+export function knownSigners(setting: (name: string) => string | undefined): KnownSigners {
+  const distrusted = readSigners(setting(DISTRUSTED));
+  return {
+    signers: readSigners(setting(SIGNERS)).filter((each) => !distrusted.includes(each)),
+    distrusted,
+  };
 }
 
 function readSigners(value: string | undefined): Trust {
