@@ -48,6 +48,8 @@ export class Ordeal {
         AUTHSERVER_SIGNING_JWKS_MAX_AGE: '1s',
         AUTHSERVER_RATE_LIMIT_ENABLED: 'false',
         AUTHSERVER_OBSERVABILITY_LOGGING_LEVEL: 'warn',
+        // As it comes: what is promised is promised with the recovery log.
+        AUTHSERVER_RECOVERY_LOG: storage.driver === 'sqlite' ? 'true' : 'false',
       },
     });
     const operator = new Operator(server);

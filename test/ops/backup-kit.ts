@@ -63,6 +63,8 @@ export async function openDeployment(
       ? { STORAGE_SQLITE_PATH: storage.path }
       : { STORAGE_POSTGRES_DSN: storage.dsn }),
     RECOVERY_LOG: 'false',
+    PASSWORD_MEMORY: '8MiB',
+    PASSWORD_PASSES: '1',
     ...env,
   };
   const own = Object.fromEntries(

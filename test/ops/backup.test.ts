@@ -22,7 +22,6 @@ import { type Outcome, spawnAuthserver, startServer, TestServer } from '../setup
 const SQLITE = { name: 'sqlite' } as const;
 /** A backup with its proof takes some seconds where other tests run. */
 const LONG = 120_000;
-const WITHOUT_LOG = { AUTHSERVER_RECOVERY_LOG: 'false' };
 
 function read<Report>({ code, stdout, stderr }: Outcome, expected = 0): Report {
   expect(code, stderr + stdout).toBe(expected);
@@ -57,7 +56,7 @@ describeEngines('authserver backup', (engine) => {
       await runSql(storage, 'update deployment set created_at = 1');
       await using server = await startServer({
         storage,
-        env: { ...WITHOUT_LOG, AUTHSERVER_BACKUP_SCHEDULE: 'off' },
+        env: { AUTHSERVER_BACKUP_SCHEDULE: 'off' },
       });
       const ops = async () => (await fetch(`${server.url}/ready?ops`)).status;
       expect(await ops()).toBe(503);
@@ -118,7 +117,7 @@ describeEngines('authserver backup', (engine) => {
       await using storage = await freshStorage(engine);
       await using server = await startServer({
         storage,
-        env: { ...WITHOUT_LOG, AUTHSERVER_BACKUP_SCHEDULE: 'off' },
+        env: { AUTHSERVER_BACKUP_SCHEDULE: 'off' },
       });
       const key = (args: readonly string[], stdin?: string) =>
         server.cli(['backup', 'key', ...args, '--json'], stdin);
@@ -152,7 +151,7 @@ describeEngines('authserver backup', (engine) => {
     'the first start shows the recovery key once, and it is nowhere else: in no log, no file, no later start',
     async () => {
       await using storage = await freshStorage(engine);
-      await using server = await startServer({ storage, env: WITHOUT_LOG });
+      await using server = await startServer({ storage });
       const secret = /AGE-SECRET-KEY-1[A-Z0-9]+/.exec(server.recoverySheet)?.[0] ?? 'none';
       expect(server.output).toContain(secret);
       await create(server);
@@ -180,7 +179,7 @@ describeEngines('authserver backup', (engine) => {
       const squatter = createServer().listen(0, '127.0.0.1');
       await once(squatter, 'listening');
       const { port } = squatter.address() as AddressInfo;
-      const env = { ...WITHOUT_LOG, AUTHSERVER_SERVER_ADDRESS: `127.0.0.1:${port}` };
+      const env = { AUTHSERVER_SERVER_ADDRESS: `127.0.0.1:${port}` };
       await using server = await TestServer.prepare({ storage, env });
       await expect(server.start()).rejects.toThrow(/ended/);
       squatter.close();
@@ -197,7 +196,7 @@ describeEngines('authserver backup', (engine) => {
     'a recovery key whose sheet cannot be written does not replace the one there is; its public part is printed anew at will',
     async () => {
       await using storage = await freshStorage(engine);
-      await using server = await startServer({ storage, env: WITHOUT_LOG });
+      await using server = await startServer({ storage });
       const show = async () =>
         read<{ recipient: string }>(await server.cli(['backup', 'key', 'show', '--json']));
       const { recipient } = await show();
@@ -226,7 +225,7 @@ describeEngines('authserver backup', (engine) => {
       await using storage = await freshStorage(engine);
       const keep = { LAST: '1', DAILY: '0', WEEKLY: '0', MONTHLY: '0' };
       const rules = Object.entries(keep).map(([name, value]) => [`AUTHSERVER_BACKUP_KEEP_${name}`, value]);
-      const env = { ...WITHOUT_LOG, ...Object.fromEntries(rules), AUTHSERVER_BACKUP_MINIMUM: '1' };
+      const env = { ...Object.fromEntries(rules), AUTHSERVER_BACKUP_MINIMUM: '1' };
       await using server = await startServer({ storage, env });
       const ids = [];
       for (let made = 0; made < 4; made++) ids.push((await create(server)).id);
@@ -279,7 +278,6 @@ describe('authserver backup, whatever the engine (needs the sqlite engine)', () 
       await writeFile(broken, '');
       const away = `away=s3://${BUCKET}/auth?endpoint=${encodeURIComponent(bucket.endpoint)}&path_style=true&keep=last:1`;
       const env = {
-        ...WITHOUT_LOG,
         AWS_ACCESS_KEY_ID: CREDENTIALS.accessKeyId,
         AWS_SECRET_ACCESS_KEY: CREDENTIALS.secretAccessKey,
         AUTHSERVER_BACKUP_TARGETS: `local=${broken}, ${away}`,
@@ -326,7 +324,6 @@ describe('authserver backup, whatever the engine (needs the sqlite engine)', () 
       await using bucket = await startBucket();
       const folder = path.join(storage.driver === 'sqlite' ? storage.dir : '', 'backups');
       const env = {
-        ...WITHOUT_LOG,
         AWS_ACCESS_KEY_ID: CREDENTIALS.accessKeyId,
         AWS_SECRET_ACCESS_KEY: CREDENTIALS.secretAccessKey,
         AUTHSERVER_BACKUP_TARGETS: `local=${folder},away=s3://${BUCKET}/?endpoint=${encodeURIComponent(bucket.endpoint)}&path_style=true`,
@@ -380,7 +377,7 @@ describe('authserver backup, whatever the engine (needs the sqlite engine)', () 
       }).listen(0, '127.0.0.1');
       await once(listener, 'listening');
       const { port } = listener.address() as AddressInfo;
-      const env = { ...WITHOUT_LOG, AUTHSERVER_BACKUP_HEARTBEAT_URL: `http://127.0.0.1:${port}/ping` };
+      const env = { AUTHSERVER_BACKUP_HEARTBEAT_URL: `http://127.0.0.1:${port}/ping` };
       await using server = await startServer({ storage, env });
       expect((await create(server, ['--no-verify'])).outcome).toBe('made');
       expect(beats).toBe(0);

@@ -83,6 +83,8 @@ export class Installation implements AsyncDisposable {
       AUTHSERVER_STATE_DIR: folder,
       AUTHSERVER_STORAGE_DRIVER: fresh.driver,
       AUTHSERVER_OBSERVABILITY_LOGGING_LEVEL: 'error',
+      AUTHSERVER_PASSWORD_MEMORY: '8MiB',
+      AUTHSERVER_PASSWORD_PASSES: '1',
       ...(fresh.driver === 'postgres' && { AUTHSERVER_STORAGE_POSTGRES_DSN: fresh.dsn }),
       ...more,
     };

@@ -113,6 +113,8 @@ export class TestServer {
       // Argon2id at its cheapest: what is tested is what the server does around it.
       AUTHSERVER_PASSWORD_MEMORY: '8MiB',
       AUTHSERVER_PASSWORD_PASSES: '1',
+      // Half a minute after its first start it would make a backup for the log to begin with, and try it.
+      AUTHSERVER_RECOVERY_LOG: 'false',
     };
     return new TestServer(stateDir, { ...base, ...env }, configFile);
   }
