@@ -9,12 +9,13 @@ import { keysCommands } from '../../src/cli/keys.ts';
 import { makeKeyPair, writePem } from '../../src/keys/key-pair.ts';
 import { Operator } from '../clients/operator.ts';
 import { runCommand } from '../setup/command.ts';
-import { describeEngines, type FreshStorage, freshStorage } from '../setup/engines.ts';
+import { describeEngines, type FreshStorage, freshStorage, inTurn } from '../setup/engines.ts';
 import { type Outcome, TestServer } from '../setup/server.ts';
 
 const PASSPHRASE = 'open sesame, please';
 
 describeEngines('authserver keys', (engine) => {
+  const story = inTurn(engine);
   let storage: FreshStorage;
   let server: TestServer;
   let folder: string;
@@ -62,7 +63,7 @@ describeEngines('authserver keys', (engine) => {
       () => false,
     );
 
-  test('a running server publishes at once what another process rotates', async () => {
+  story('a running server publishes at once what another process rotates', async () => {
     const { kid, started } = answer(await server.cli(['keys', 'rotate', '--json']));
     expect(started).toBe(true);
     const deadline = performance.now() + 1000;
@@ -80,7 +81,7 @@ describeEngines('authserver keys', (engine) => {
     expect(answer(await keys('verify')).ok).toBe(true);
   });
 
-  test('a compromised key goes with its tokens, after a question', async () => {
+  story('a compromised key goes with its tokens, after a question', async () => {
     const jwt = await token();
     const kid = await kidOf('active');
     expect(await accepted(jwt)).toBe(true);
@@ -100,7 +101,7 @@ describeEngines('authserver keys', (engine) => {
     expect(stdout).toMatch(/Sessions and refresh tokens live on/);
   });
 
-  test('a key goes out encrypted, and comes back', async () => {
+  story('a key goes out encrypted, and comes back', async () => {
     const kid = await kidOf('active');
     const file = path.join(folder, 'key.pem');
     const out = ['keys', 'export', '--out', file, '--json', '--', kid];
@@ -128,56 +129,60 @@ describeEngines('authserver keys', (engine) => {
     expect(refusal(await keys('import', path.join(folder, 'nothing.pem')))).toMatchObject({ exit: 2 });
   });
 
-  test('a lost key stops the server, which names it; a copy, or a new key, starts it again', {
-    timeout: 90_000,
-  }, async () => {
-    const jwt = await token();
-    const kid = await kidOf('active');
-    const copy = path.join(folder, 'copy.pem');
-    answer(await keys('export', '--plaintext', '--out', copy, '--', kid));
-    expect(refusal(await keys('recover', '--new', '--yes'))).toMatchObject({ exit: 3, code: 'refused' });
-    await server.stop();
-    const place = path.join(server.stateDir, 'keys', `${kid}.pem`);
+  story(
+    'a lost key stops the server, which names it; a copy, or a new key, starts it again',
+    {
+      timeout: 90_000,
+    },
+    async () => {
+      const jwt = await token();
+      const kid = await kidOf('active');
+      const copy = path.join(folder, 'copy.pem');
+      answer(await keys('export', '--plaintext', '--out', copy, '--', kid));
+      expect(refusal(await keys('recover', '--new', '--yes'))).toMatchObject({ exit: 3, code: 'refused' });
+      await server.stop();
+      const place = path.join(server.stateDir, 'keys', `${kid}.pem`);
 
-    await rm(place);
-    const started = await server.cli(['serve', '--json']);
-    expect(refusal(started)).toMatchObject({
-      exit: 2,
-      code: 'configuration',
-      message: expect.stringContaining(place),
-      hint: expect.stringMatching(/keys import FILE.*keys recover --new/s),
-    });
-    await expect(stat(place)).rejects.toThrow();
-    const verified = await keys('verify');
-    expect(verified.code).toBe(1);
-    expect(JSON.parse(verified.stdout)).toMatchObject({ ok: false, findings: [{ kid, ok: false }] });
-    expect(answerAfterLoss(await keys('import', copy))).toMatchObject({
-      kid,
-      outcome: 'restored',
-      state: 'active',
-    });
-    await server.start();
-    expect(await accepted(jwt)).toBe(true);
-    expect(JSON.parse((await keys('verify')).stdout).ok).toBe(true);
-    await server.stop();
+      await rm(place);
+      const started = await server.cli(['serve', '--json']);
+      expect(refusal(started)).toMatchObject({
+        exit: 2,
+        code: 'configuration',
+        message: expect.stringContaining(place),
+        hint: expect.stringMatching(/keys import FILE.*keys recover --new/s),
+      });
+      await expect(stat(place)).rejects.toThrow();
+      const verified = await keys('verify');
+      expect(verified.code).toBe(1);
+      expect(JSON.parse(verified.stdout)).toMatchObject({ ok: false, findings: [{ kid, ok: false }] });
+      expect(answerAfterLoss(await keys('import', copy))).toMatchObject({
+        kid,
+        outcome: 'restored',
+        state: 'active',
+      });
+      await server.start();
+      expect(await accepted(jwt)).toBe(true);
+      expect(JSON.parse((await keys('verify')).stdout).ok).toBe(true);
+      await server.stop();
 
-    await rm(place);
-    expect(refusal(await keys('recover'))).toMatchObject({ exit: 2 });
-    expect(refusal(await keys('recover', '--new'))).toMatchObject({ exit: 3 });
-    const recovered = answerAfterLoss(await keys('recover', '--new', '--yes'));
-    expect(recovered).toMatchObject({ lost: kid, withdrawn: [] });
-    await server.start();
-    expect(await accepted(jwt)).toBe(true);
-    const next = await token();
-    expect(await accepted(next)).toBe(true);
-    expect(answer(await keys('verify')).ok).toBe(true);
-    const actions = answer(await run(['keys', 'list', '--json'])).items.map(
-      ({ state }: { state: string }) => state,
-    );
-    expect(actions).toEqual(['active', 'retiring']);
-  });
+      await rm(place);
+      expect(refusal(await keys('recover'))).toMatchObject({ exit: 2 });
+      expect(refusal(await keys('recover', '--new'))).toMatchObject({ exit: 3 });
+      const recovered = answerAfterLoss(await keys('recover', '--new', '--yes'));
+      expect(recovered).toMatchObject({ lost: kid, withdrawn: [] });
+      await server.start();
+      expect(await accepted(jwt)).toBe(true);
+      const next = await token();
+      expect(await accepted(next)).toBe(true);
+      expect(answer(await keys('verify')).ok).toBe(true);
+      const actions = answer(await run(['keys', 'list', '--json'])).items.map(
+        ({ state }: { state: string }) => state,
+      );
+      expect(actions).toEqual(['active', 'retiring']);
+    },
+  );
 
-  test('a start beside key files whose rows are gone names them', async () => {
+  story('a start beside key files whose rows are gone names them', async () => {
     const stray = await makeKeyPair('ES256');
     const place = path.join(server.stateDir, 'keys', `${stray.kid}.pem`);
     await server.stop();

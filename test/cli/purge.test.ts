@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import type { PurgeReport } from '../../src/ops/purge-report.ts';
 import { runSql } from '../purge/fixture.ts';
-import { describeEngines, type FreshStorage, freshStorage } from '../setup/engines.ts';
+import { describeEngines, type FreshStorage, freshStorage, inTurn } from '../setup/engines.ts';
 import { migrateFresh } from '../setup/fresh-store.ts';
 import { spawnAuthserver, TestServer } from '../setup/server.ts';
 
@@ -55,32 +55,36 @@ async function atWork(storage: FreshStorage, server: TestServer, args: readonly 
 }
 
 describeEngines('authserver purge', (engine) => {
-  test('purges through a server that does not by itself, and without one; logs each target, and reports', async () => {
-    await using storage = await freshStorage(engine);
-    const env = { AUTHSERVER_PURGE_INTERVAL: '1s', AUTHSERVER_PURGE_ENABLED: 'false' };
-    await using server = await prepare(storage, env);
-    await server.start();
-    for (const serving of [true, false]) {
-      if (!serving) await server.stop();
-      await fill(storage, 300);
-      if (serving) await sleep(1300);
-      expect(await rowsIn(storage, 'assertion_jtis')).toBe(300);
-      const { code, stdout, stderr } = await server.process(['purge', '--json', '--timeout=0']);
-      expect(code, stderr).toBe(0);
-      const report = JSON.parse(stdout) as PurgeReport;
-      expect(report).toMatchObject({ outcome: 'completed', rows: 300 });
-      const lines = logged(stderr);
-      expect(lines.map(({ level, msg }) => [level, msg])).toEqual(
-        report.targets.map(() => ['info', 'purge completed']),
-      );
-      expect(lines.find(({ table }) => table === 'assertion-jti')).toMatchObject({ rows: 300 });
-      // On PostgreSQL a command works beside the server.
-      expect(logged(server.log)).toHaveLength(engine.name === 'sqlite' ? report.targets.length : 0);
-      expect(await rowsIn(storage, 'assertion_jtis')).toBe(0);
-    }
-  });
+  const story = inTurn(engine);
+  story(
+    'purges through a server that does not by itself, and without one; logs each target, and reports',
+    async () => {
+      await using storage = await freshStorage(engine);
+      const env = { AUTHSERVER_PURGE_INTERVAL: '1s', AUTHSERVER_PURGE_ENABLED: 'false' };
+      await using server = await prepare(storage, env);
+      await server.start();
+      for (const serving of [true, false]) {
+        if (!serving) await server.stop();
+        await fill(storage, 300);
+        if (serving) await sleep(1300);
+        expect(await rowsIn(storage, 'assertion_jtis')).toBe(300);
+        const { code, stdout, stderr } = await server.process(['purge', '--json', '--timeout=0']);
+        expect(code, stderr).toBe(0);
+        const report = JSON.parse(stdout) as PurgeReport;
+        expect(report).toMatchObject({ outcome: 'completed', rows: 300 });
+        const lines = logged(stderr);
+        expect(lines.map(({ level, msg }) => [level, msg])).toEqual(
+          report.targets.map(() => ['info', 'purge completed']),
+        );
+        expect(lines.find(({ table }) => table === 'assertion-jti')).toMatchObject({ rows: 300 });
+        // On PostgreSQL a command works beside the server.
+        expect(logged(server.log)).toHaveLength(engine.name === 'sqlite' ? report.targets.length : 0);
+        expect(await rowsIn(storage, 'assertion_jtis')).toBe(0);
+      }
+    },
+  );
 
-  test('counts in a dry run, and takes only what --only names', async () => {
+  story('counts in a dry run, and takes only what --only names', async () => {
     await using storage = await freshStorage(engine);
     await using server = await prepare(storage);
     await fill(storage, 20);
@@ -119,7 +123,7 @@ describeEngines('authserver purge', (engine) => {
     expect(logged(stderr).at(-1)).toMatchObject({ level: 'warn', table: 'assertion-jti' });
   });
 
-  test('ends with 5 when its time is up, and says what is left', async () => {
+  story('ends with 5 when its time is up, and says what is left', async () => {
     await using storage = await freshStorage(engine);
     await using server = await prepare(storage);
     await fill(storage, MANY);
@@ -135,7 +139,7 @@ describeEngines('authserver purge', (engine) => {
     expect(stderr).toContain('--timeout=0');
   });
 
-  test('ends with 1 when a target fails, after it has done the others', async () => {
+  story('ends with 1 when a target fails, after it has done the others', async () => {
     await using storage = await freshStorage(engine);
     await using server = await prepare(storage);
     await fill(storage, 10);
@@ -154,7 +158,7 @@ describeEngines('authserver purge', (engine) => {
     expect(stderr).toContain('authserver purge --only=connect-pending-states');
   });
 
-  test('does nothing while another purges, says who, and ends with 0', async () => {
+  story('does nothing while another purges, says who, and ends with 0', async () => {
     await using storage = await freshStorage(engine);
     await using server = await prepare(storage);
     await fill(storage, 10);

@@ -155,7 +155,7 @@ describeEngines('authserver restore', (engine) => {
     { timeout: PATIENCE },
     async () => {
       await using storage = await freshStorage(engine);
-      await using server = await TestServer.prepare({ storage });
+      await using server = await TestServer.prepare({ storage, env: { AUTHSERVER_RECOVERY_LOG: 'true' } });
       await server.start();
       const sheet = path.join(server.stateDir, 'sheet.txt');
       await writeFile(sheet, server.recoverySheet);

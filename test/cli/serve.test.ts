@@ -6,7 +6,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it, test } from 'vitest';
 import { query } from '../setup/cluster.ts';
-import { describeEngines, engines, freshStorage, ownPostgres } from '../setup/engines.ts';
+import { describeEngines, engines, freshStorage, inTurn, ownPostgres } from '../setup/engines.ts';
 import { freePort } from '../setup/free-port.ts';
 import { authserver, startServer, TestServer } from '../setup/server.ts';
 
@@ -50,7 +50,8 @@ async function slowRequest(server: TestServer) {
 }
 
 describeEngines('serve', (engine) => {
-  test('the first start makes everything and prints the key once; the second prints no secret', async () => {
+  const story = inTurn(engine);
+  story('the first start makes everything and prints the key once; the second prints no secret', async () => {
     await using storage = await freshStorage(engine);
     await using server = await startServer({ storage });
     const key = server.adminApiKey;
@@ -67,7 +68,7 @@ describeEngines('serve', (engine) => {
     expect(server.log.match(/made the first signing key/g)).toHaveLength(1);
   });
 
-  test('it is ready when it says so, tells where it is, and SIGHUP does not end it', async () => {
+  story('it is ready when it says so, tells where it is, and SIGHUP does not end it', async () => {
     await using storage = await freshStorage(engine);
     await using server = await startServer({ storage });
     expect(server.issuer).toBe(`http://localhost:${new URL(server.url).port}`);
@@ -89,20 +90,23 @@ describeEngines('serve', (engine) => {
     expect((await answerOf(`${server.url}/ready`)).status).toBe(200);
   });
 
-  test('SIGTERM lets a request under way finish, then ends with 0 and leaves nothing that looks alive', async () => {
-    await using storage = await freshStorage(engine);
-    await using server = await startServer({ storage });
-    const request = await slowRequest(server);
-    const stopped = server.stop();
-    await sleep(200);
-    await expect(fetch(`${server.url}/livez`)).rejects.toThrow();
-    expect(await request.finish()).toMatch(/^HTTP\/1\.1 401 /);
-    expect(await stopped).toBe(0);
-    const left = await readdir(server.stateDir);
-    for (const name of ['ready.json', 'admin.sock']) expect(left).not.toContain(name);
-  });
+  story(
+    'SIGTERM lets a request under way finish, then ends with 0 and leaves nothing that looks alive',
+    async () => {
+      await using storage = await freshStorage(engine);
+      await using server = await startServer({ storage });
+      const request = await slowRequest(server);
+      const stopped = server.stop();
+      await sleep(200);
+      await expect(fetch(`${server.url}/livez`)).rejects.toThrow();
+      expect(await request.finish()).toMatch(/^HTTP\/1\.1 401 /);
+      expect(await stopped).toBe(0);
+      const left = await readdir(server.stateDir);
+      for (const name of ['ready.json', 'admin.sock']) expect(left).not.toContain(name);
+    },
+  );
 
-  test('after SIGKILL the next start needs no help', async () => {
+  story('after SIGKILL the next start needs no help', async () => {
     await using storage = await freshStorage(engine);
     await using server = await startServer({ storage });
     const { url } = server;
@@ -113,7 +117,7 @@ describeEngines('serve', (engine) => {
     expect((await answerOf(`${url}/ready`)).status).toBe(200);
   });
 
-  test('a second server on the same state directory is refused and told whose it is', async () => {
+  story('a second server on the same state directory is refused and told whose it is', async () => {
     await using storage = await freshStorage(engine);
     await using server = await startServer({ storage });
     const second = await server.cli(['serve']);
@@ -124,7 +128,7 @@ describeEngines('serve', (engine) => {
     expect((await answerOf(`${server.url}/ready`)).status).toBe(200);
   });
 
-  test('a lost signing key stops the start with its name; nothing is made in its place', async () => {
+  story('a lost signing key stops the start with its name; nothing is made in its place', async () => {
     await using storage = await freshStorage(engine);
     await using server = await startServer({ storage });
     await server.stop();
@@ -139,7 +143,7 @@ describeEngines('serve', (engine) => {
     await server.start();
   });
 
-  test('commands work on the same data while the server runs and while it does not', async () => {
+  story('commands work on the same data while the server runs and while it does not', async () => {
     await using storage = await freshStorage(engine);
     await using server = await TestServer.prepare({ storage });
     expect((await server.cli(['migrate'])).code).toBe(0);

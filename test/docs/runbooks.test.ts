@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { has } from '../deploy/folder.ts';
-import { isLong } from '../faults/scale.ts';
 import { describeEngines, type Engine, engines } from '../setup/engines.ts';
+import { isLong } from '../setup/long.ts';
 import { Host, runShell } from './host.ts';
 import { commandBlocks, scriptOf } from './runbook.ts';
 

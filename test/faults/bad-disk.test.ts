@@ -8,12 +8,12 @@ import { settleRestore } from '../../src/app/restore/finish.ts';
 import { asFailure } from '../../src/kernel/errors.ts';
 import { Installation } from '../ops/restore-kit.ts';
 import { describeEngines } from '../setup/engines.ts';
+import { isLong } from '../setup/long.ts';
 import { checkCreateOnBadDisk } from './checks/create.ts';
 import { checkPruneOnBadDisk } from './checks/prune.ts';
 import { checkSwapOnBadDisk } from './checks/restore-swap.ts';
 import { makeFolders } from './checks/scene.ts';
 import { ForgetfulDisk } from './forgetful-disk.ts';
-import { isLong } from './scale.ts';
 
 const FATES = ['full', 'broken'] as const;
 const PATIENCE = 240_000;

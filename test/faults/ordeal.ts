@@ -49,7 +49,7 @@ export class Ordeal {
         AUTHSERVER_RATE_LIMIT_ENABLED: 'false',
         AUTHSERVER_OBSERVABILITY_LOGGING_LEVEL: 'warn',
         // As it comes: what is promised is promised with the recovery log.
-        AUTHSERVER_RECOVERY_LOG: storage.driver === 'sqlite' ? 'true' : 'false',
+        AUTHSERVER_RECOVERY_LOG: 'true',
       },
     });
     const operator = new Operator(server);

@@ -1,8 +1,7 @@
 // How long the fault suite may take: AUTHSERVER_FAULTS=long raises every count.
 
+import { isLong } from '../setup/long.ts';
 import { type Fate, LOSSES, type Loss } from './forgetful-disk.ts';
-
-export const isLong = process.env.AUTHSERVER_FAULTS === 'long';
 
 /** So many times; the second number where there is time. */
 export function times(modest: number, long: number): number {

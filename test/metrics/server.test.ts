@@ -63,6 +63,7 @@ describeEngines('the metrics of a server', (engine) => {
         AUTHSERVER_OBSERVABILITY_METRICS_OTLP_TIMEOUT: '1s',
         OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint,
         OTEL_EXPORTER_OTLP_HEADERS: 'authorization=Bearer%20of%20the%20test',
+        AUTHSERVER_RECOVERY_LOG: 'true',
       },
     });
     const created = await server.cli(

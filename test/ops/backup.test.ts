@@ -15,7 +15,7 @@ import type { ListReport } from '../../src/ops/backup/list.ts';
 import type { PruneReport } from '../../src/ops/backup/prune.ts';
 import { readReceipts } from '../../src/ops/backup/receipts.ts';
 import { runSql } from '../purge/fixture.ts';
-import { describeEngines, freshStorage } from '../setup/engines.ts';
+import { describeEngines, freshStorage, inTurn } from '../setup/engines.ts';
 import { migrateFresh } from '../setup/fresh-store.ts';
 import { type Outcome, spawnAuthserver, startServer, TestServer } from '../setup/server.ts';
 
@@ -47,7 +47,8 @@ async function sheetOf(server: TestServer): Promise<string> {
 }
 
 describeEngines('authserver backup', (engine) => {
-  test(
+  const story = inTurn(engine);
+  story(
     'is made through a server and without one, verified, listed, opens with age, zstd and tar, and answers /ready?ops',
     async () => {
       await using storage = await freshStorage(engine);
@@ -111,7 +112,7 @@ describeEngines('authserver backup', (engine) => {
     LONG,
   );
 
-  test(
+  story(
     'the recovery key is confirmed by who has it, and replaced; what is remembered of it cannot open anything',
     async () => {
       await using storage = await freshStorage(engine);
@@ -147,7 +148,7 @@ describeEngines('authserver backup', (engine) => {
     LONG,
   );
 
-  test(
+  story(
     'the first start shows the recovery key once, and it is nowhere else: in no log, no file, no later start',
     async () => {
       await using storage = await freshStorage(engine);
@@ -172,7 +173,7 @@ describeEngines('authserver backup', (engine) => {
     LONG,
   );
 
-  test(
+  story(
     'a first start that fails on a port that is taken shows its keys to nobody, and so the next one does',
     async () => {
       await using storage = await freshStorage(engine);
@@ -192,7 +193,7 @@ describeEngines('authserver backup', (engine) => {
     LONG,
   );
 
-  test(
+  story(
     'a recovery key whose sheet cannot be written does not replace the one there is; its public part is printed anew at will',
     async () => {
       await using storage = await freshStorage(engine);
@@ -219,7 +220,7 @@ describeEngines('authserver backup', (engine) => {
     LONG,
   );
 
-  test(
+  story(
     'prune says why, removes what no rule keeps, leaves a receipt, and stops where a person has to look',
     async () => {
       await using storage = await freshStorage(engine);

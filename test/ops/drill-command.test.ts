@@ -24,6 +24,7 @@ describe.skipIf(!engines.some(({ name }) => name === engine.name))(
           AUTHSERVER_BACKUP_SCHEDULE: 'off',
           AUTHSERVER_DRILL_SCHEDULE: '0 4 1 * *',
           AUTHSERVER_RECOVERY_INTERVAL: '100ms',
+          AUTHSERVER_RECOVERY_LOG: 'true',
         },
       });
       await server.start();

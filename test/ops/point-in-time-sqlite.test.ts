@@ -12,6 +12,7 @@ describe.skipIf(!here)('a moment between two backups on SQLite (needs the sqlite
     const env = {
       AUTHSERVER_BACKUP_PLAINTEXT: 'true',
       AUTHSERVER_RECOVERY_INTERVAL: '100ms',
+      AUTHSERVER_RECOVERY_LOG: 'true',
     };
     await using server = await TestServer.prepare({ storage, env });
     await server.start();

@@ -133,7 +133,11 @@ describeEngines('a target that was copied', (engine) => {
   }, async () => {
     await using storage = await freshStorage(engine);
     await using empty = await freshStorage(engine);
-    const env = { AUTHSERVER_BACKUP_PLAINTEXT: 'true', AUTHSERVER_RECOVERY_INTERVAL: '100ms' };
+    const env = {
+      AUTHSERVER_BACKUP_PLAINTEXT: 'true',
+      AUTHSERVER_RECOVERY_INTERVAL: '100ms',
+      AUTHSERVER_RECOVERY_LOG: 'true',
+    };
     await using server = await TestServer.prepare({ storage, env });
     await server.start();
     const run = async (...args: string[]) => {
@@ -181,7 +185,11 @@ describe.skipIf(!hasBoth)('from SQLite to PostgreSQL (needs both engines)', () =
     await using storage = await freshStorage({ name: 'sqlite' });
     await using whole = await freshStorage({ name: 'postgres' });
     await using earlier = await freshStorage({ name: 'postgres' });
-    const env = { AUTHSERVER_BACKUP_PLAINTEXT: 'true', AUTHSERVER_RECOVERY_INTERVAL: '100ms' };
+    const env = {
+      AUTHSERVER_BACKUP_PLAINTEXT: 'true',
+      AUTHSERVER_RECOVERY_INTERVAL: '100ms',
+      AUTHSERVER_RECOVERY_LOG: 'true',
+    };
     await using server = await TestServer.prepare({ storage, env });
     await server.start();
     const run = async (...args: string[]) => {

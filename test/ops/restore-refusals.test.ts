@@ -19,7 +19,7 @@ import type { Failure } from '../../src/kernel/errors.ts';
 import { silentLog } from '../../src/kernel/log.ts';
 import { systemRandom } from '../../src/kernel/random.ts';
 import { RecoveryKeyRecords } from '../../src/ops/backup/recovery-key.ts';
-import { describeEngines, type Engine } from '../setup/engines.ts';
+import { describeEngines, type Engine, inTurn } from '../setup/engines.ts';
 import { ASKED, Installation } from './restore-kit.ts';
 
 const PATIENCE = 60_000;
@@ -56,7 +56,8 @@ async function refusal(
 }
 
 describeEngines('a restore refuses', (engine) => {
-  test('while a server runs', { timeout: PATIENCE }, async () => {
+  const story = inTurn(engine);
+  story('while a server runs', { timeout: PATIENCE }, async () => {
     const { here, id } = await withBackup(engine);
     await using _here = here;
     {
@@ -79,7 +80,7 @@ describeEngines('a restore refuses', (engine) => {
     expect(Object.keys(await here.users())).toEqual(['ada', 'bob']);
   });
 
-  test('a backup of another deployment, unless somebody names it', { timeout: PATIENCE }, async () => {
+  story('a backup of another deployment, unless somebody names it', { timeout: PATIENCE }, async () => {
     const { here: there, id } = await withBackup(engine);
     await using _there = there;
     await using here = await Installation.make(engine);
@@ -97,144 +98,164 @@ describeEngines('a restore refuses', (engine) => {
     expect(await readFile(path.join(here.stateDir, 'deployment'), 'utf8')).toBe(`${deployment}\n`);
   });
 
-  test('a backup that nothing at hand opens, naming who can; and takes the recovery sheet', {
-    timeout: PATIENCE,
-  }, async () => {
-    const identity = makeIdentity(systemRandom);
-    const recipients = [recipientOf(identity)];
-    const { here, id } = await withBackup(engine, { encryption: { kind: 'age', recipients } });
-    await using _here = here;
-    const failure = await refusal(here, { backup: id });
-    expect(failure.message).toContain(recipients[0]);
-    expect(failure.hint).toContain('--recovery-key');
-    const file = path.join(here.stateDir, 'backups', 'sheet.txt');
-    const write = (secret: string) => {
-      const signers = [readSigningKey(here.stateDir)!.publicKey];
-      const rest = { deploymentId: 'dep', signers, recipient: recipients[0]!, madeAt: 1 };
-      return writeFile(
-        file,
-        writeRecoverySheet({ ...rest, identity: secret }).replace(/# deployment.*\n/, ''),
-      );
-    };
-    await write(makeIdentity(systemRandom));
-    await refusal(here, { backup: id, recoveryKeyFile: file });
-    await write(identity);
-    await here.restore({ backup: id, recoveryKeyFile: file });
-    expect(Object.keys(await here.users())).toEqual(['ada']);
-  });
+  story(
+    'a backup that nothing at hand opens, naming who can; and takes the recovery sheet',
+    {
+      timeout: PATIENCE,
+    },
+    async () => {
+      const identity = makeIdentity(systemRandom);
+      const recipients = [recipientOf(identity)];
+      const { here, id } = await withBackup(engine, { encryption: { kind: 'age', recipients } });
+      await using _here = here;
+      const failure = await refusal(here, { backup: id });
+      expect(failure.message).toContain(recipients[0]);
+      expect(failure.hint).toContain('--recovery-key');
+      const file = path.join(here.stateDir, 'backups', 'sheet.txt');
+      const write = (secret: string) => {
+        const signers = [readSigningKey(here.stateDir)!.publicKey];
+        const rest = { deploymentId: 'dep', signers, recipient: recipients[0]!, madeAt: 1 };
+        return writeFile(
+          file,
+          writeRecoverySheet({ ...rest, identity: secret }).replace(/# deployment.*\n/, ''),
+        );
+      };
+      await write(makeIdentity(systemRandom));
+      await refusal(here, { backup: id, recoveryKeyFile: file });
+      await write(identity);
+      await here.restore({ backup: id, recoveryKeyFile: file });
+      expect(Object.keys(await here.users())).toEqual(['ada']);
+    },
+  );
 
-  test('one that was never proven, one that nobody trusted has signed, and one that is not there', {
-    timeout: PATIENCE,
-  }, async () => {
-    const { here, id } = await withBackup(engine, { verified: false });
-    await using _here = here;
-    expect((await refusal(here, { backup: id })).hint).toContain('--unverified');
-    expect(await refusal(here, {})).toMatchObject({ code: 'refused' });
-    const foreign = await here.backup({ signer: makeSigner() });
-    expect((await refusal(here, { backup: foreign })).message).toContain('not trusted');
-    expect(await refusal(here, { backup: here.archiveOf(foreign), unverified: true })).toMatchObject({
-      code: 'refused',
-    });
-    expect(await refusal(here, { backup: '00000009-20300101T000000Z-aaaa' })).toMatchObject({
-      code: 'not_found',
-    });
-    expect(await refusal(here, { backup: '/nowhere/backup.tar.zst' })).toMatchObject({ code: 'not_found' });
-    expect(await refusal(here, { target: 'moon' })).toMatchObject({ code: 'invalid_input' });
-    await here.restore({ backup: id, unverified: true });
-    expect(Object.keys(await here.users())).toEqual(['ada']);
-  });
-
-  test('one that a key has signed which was taken out of trust, though the recovery sheet names it', {
-    timeout: PATIENCE,
-  }, async () => {
-    const { here, id } = await withBackup(engine);
-    await using _here = here;
-    const stolen = makeSigner();
-    const forged = await here.backup({ signer: stolen });
-    const deployment = await here.withStore(async ({ deployment: of }) => (await of.get({})).id);
-    const sheet = path.join(here.stateDir, 'sheet.txt');
-    const identity = makeIdentity(systemRandom);
-    const signers = [readSigningKey(here.stateDir)!.publicKey, stolen.publicKey];
-    const about = { deploymentId: deployment, recipient: recipientOf(identity), madeAt: 1 };
-    await writeFile(sheet, writeRecoverySheet({ ...about, signers, identity }));
-    const asked = { recoveryKeyFile: sheet };
-    expect(await planned(here, { ...asked, backup: forged })).toBe(forged);
-
-    // Whom it vouches for is as little believed as it is itself.
-    const vouched = makeSigner();
-    const folder = new Folder({ folder: path.join(here.stateDir, 'backups'), random: systemRandom });
-    await endorse(folder, { deploymentId: deployment, publicKey: vouched.publicKey, at: 1 }, stolen);
-    const followed = await here.backup({ signer: vouched });
-    await here.withStore((store) =>
-      new RecoveryKeyRecords({ settings: store.settings, clock: systemClock }).distrust(stolen.publicKey),
-    );
-    for (const backup of [forged, followed, here.archiveOf(followed)]) {
-      const failure = await refusal(here, { ...asked, backup, unverified: true });
-      expect(failure.message, backup).toContain('not trusted');
-    }
-    expect(await planned(here, asked)).toBe(id);
-    // Who says so in so many words is believed.
-    const insisted = { ...asked, backup: forged, trust: [stolen.publicKey] };
-    expect(await planned(here, insisted)).toBe(forged);
-    // The backup is from before anybody knew.
-    await here.restore(asked);
-    const after = await here.withStore((store) =>
-      new RecoveryKeyRecords({ settings: store.settings, clock: systemClock }).state(),
-    );
-    expect(after.distrusted).toEqual([stolen.publicKey]);
-  });
-
-  test('the newest of another deployment, or one as old as nothing is, and says which there are', {
-    timeout: PATIENCE,
-  }, async () => {
-    const { here, id } = await withBackup(engine);
-    await using _here = here;
-    const early = await refusal(here, { to: 1000 });
-    if (engine.name === 'sqlite') {
-      expect(early).toMatchObject({
-        code: 'not_found',
-        message: expect.stringContaining('the oldest is of 2'),
+  story(
+    'one that was never proven, one that nobody trusted has signed, and one that is not there',
+    {
+      timeout: PATIENCE,
+    },
+    async () => {
+      const { here, id } = await withBackup(engine, { verified: false });
+      await using _here = here;
+      expect((await refusal(here, { backup: id })).hint).toContain('--unverified');
+      expect(await refusal(here, {})).toMatchObject({ code: 'refused' });
+      const foreign = await here.backup({ signer: makeSigner() });
+      expect((await refusal(here, { backup: foreign })).message).toContain('not trusted');
+      expect(await refusal(here, { backup: here.archiveOf(foreign), unverified: true })).toMatchObject({
+        code: 'refused',
       });
-    }
-    expect(early.hint).not.toContain('signature');
-    await using there = await Installation.make(engine);
-    const backup = { ...there.config.backup, targets: [`local=${path.dirname(here.archiveOf(id))}`] };
-    const trust = [readSigningKey(here.stateDir)!.publicKey];
-    const failure = await prepareRestore(
-      { ...there.config, backup },
-      { ...ASKED, trust, acceptDeployment: 'dep_of_nobody' },
-      { log: silentLog },
-    ).catch((error: Failure) => error);
-    expect(failure).toMatchObject({
-      code: 'refused',
-      message: expect.stringContaining('not of dep_of_nobody'),
-    });
-    const deployment = await here.withStore(async (store) => (await store.deployment.get({})).id);
-    expect((failure as Failure).hint).toContain(`--accept-deployment ${deployment}`);
-  });
+      expect(await refusal(here, { backup: '00000009-20300101T000000Z-aaaa' })).toMatchObject({
+        code: 'not_found',
+      });
+      expect(await refusal(here, { backup: '/nowhere/backup.tar.zst' })).toMatchObject({ code: 'not_found' });
+      expect(await refusal(here, { target: 'moon' })).toMatchObject({ code: 'invalid_input' });
+      await here.restore({ backup: id, unverified: true });
+      expect(Object.keys(await here.users())).toEqual(['ada']);
+    },
+  );
 
-  test('a copied archive whose signer nobody vouches for, unless the note lies beside it', {
-    timeout: PATIENCE,
-  }, async () => {
-    const second = makeSigner();
-    const { here, id } = await withBackup(engine, { signer: second });
-    await using _here = here;
-    const folder = path.join(here.stateDir, 'copied');
-    await nodeDisk.cp(path.dirname(here.archiveOf(id)), folder, { recursive: true });
-    const asked = { backup: path.join(folder, path.basename(here.archiveOf(id))) };
-    expect((await refusal(here, asked)).message).toContain('not trusted');
-    const deploymentId = await here.withStore(async (store) => (await store.deployment.get({})).id);
-    const shelf = new Folder({ folder, random: systemRandom });
-    const note = { deploymentId, publicKey: second.publicKey, at: 1 };
-    // Anybody can put a note there; it counts by whose signature is under it.
-    await endorse(shelf, note, makeSigner());
-    expect((await refusal(here, asked)).message).toContain('not trusted');
-    await endorse(shelf, note, openSigningKey(here.stateDir, systemRandom));
-    await here.restore(asked);
-    expect(Object.keys(await here.users())).toEqual(['ada']);
-  });
+  story(
+    'one that a key has signed which was taken out of trust, though the recovery sheet names it',
+    {
+      timeout: PATIENCE,
+    },
+    async () => {
+      const { here, id } = await withBackup(engine);
+      await using _here = here;
+      const stolen = makeSigner();
+      const forged = await here.backup({ signer: stolen });
+      const deployment = await here.withStore(async ({ deployment: of }) => (await of.get({})).id);
+      const sheet = path.join(here.stateDir, 'sheet.txt');
+      const identity = makeIdentity(systemRandom);
+      const signers = [readSigningKey(here.stateDir)!.publicKey, stolen.publicKey];
+      const about = { deploymentId: deployment, recipient: recipientOf(identity), madeAt: 1 };
+      await writeFile(sheet, writeRecoverySheet({ ...about, signers, identity }));
+      const asked = { recoveryKeyFile: sheet };
+      expect(await planned(here, { ...asked, backup: forged })).toBe(forged);
 
-  test('an archive with a byte changed, or cut short, wherever that is', { timeout: PATIENCE }, async () => {
+      // Whom it vouches for is as little believed as it is itself.
+      const vouched = makeSigner();
+      const folder = new Folder({ folder: path.join(here.stateDir, 'backups'), random: systemRandom });
+      await endorse(folder, { deploymentId: deployment, publicKey: vouched.publicKey, at: 1 }, stolen);
+      const followed = await here.backup({ signer: vouched });
+      await here.withStore((store) =>
+        new RecoveryKeyRecords({ settings: store.settings, clock: systemClock }).distrust(stolen.publicKey),
+      );
+      for (const backup of [forged, followed, here.archiveOf(followed)]) {
+        const failure = await refusal(here, { ...asked, backup, unverified: true });
+        expect(failure.message, backup).toContain('not trusted');
+      }
+      expect(await planned(here, asked)).toBe(id);
+      // Who says so in so many words is believed.
+      const insisted = { ...asked, backup: forged, trust: [stolen.publicKey] };
+      expect(await planned(here, insisted)).toBe(forged);
+      // The backup is from before anybody knew.
+      await here.restore(asked);
+      const after = await here.withStore((store) =>
+        new RecoveryKeyRecords({ settings: store.settings, clock: systemClock }).state(),
+      );
+      expect(after.distrusted).toEqual([stolen.publicKey]);
+    },
+  );
+
+  story(
+    'the newest of another deployment, or one as old as nothing is, and says which there are',
+    {
+      timeout: PATIENCE,
+    },
+    async () => {
+      const { here, id } = await withBackup(engine);
+      await using _here = here;
+      const early = await refusal(here, { to: 1000 });
+      if (engine.name === 'sqlite') {
+        expect(early).toMatchObject({
+          code: 'not_found',
+          message: expect.stringContaining('the oldest is of 2'),
+        });
+      }
+      expect(early.hint).not.toContain('signature');
+      await using there = await Installation.make(engine);
+      const backup = { ...there.config.backup, targets: [`local=${path.dirname(here.archiveOf(id))}`] };
+      const trust = [readSigningKey(here.stateDir)!.publicKey];
+      const failure = await prepareRestore(
+        { ...there.config, backup },
+        { ...ASKED, trust, acceptDeployment: 'dep_of_nobody' },
+        { log: silentLog },
+      ).catch((error: Failure) => error);
+      expect(failure).toMatchObject({
+        code: 'refused',
+        message: expect.stringContaining('not of dep_of_nobody'),
+      });
+      const deployment = await here.withStore(async (store) => (await store.deployment.get({})).id);
+      expect((failure as Failure).hint).toContain(`--accept-deployment ${deployment}`);
+    },
+  );
+
+  story(
+    'a copied archive whose signer nobody vouches for, unless the note lies beside it',
+    {
+      timeout: PATIENCE,
+    },
+    async () => {
+      const second = makeSigner();
+      const { here, id } = await withBackup(engine, { signer: second });
+      await using _here = here;
+      const folder = path.join(here.stateDir, 'copied');
+      await nodeDisk.cp(path.dirname(here.archiveOf(id)), folder, { recursive: true });
+      const asked = { backup: path.join(folder, path.basename(here.archiveOf(id))) };
+      expect((await refusal(here, asked)).message).toContain('not trusted');
+      const deploymentId = await here.withStore(async (store) => (await store.deployment.get({})).id);
+      const shelf = new Folder({ folder, random: systemRandom });
+      const note = { deploymentId, publicKey: second.publicKey, at: 1 };
+      // Anybody can put a note there; it counts by whose signature is under it.
+      await endorse(shelf, note, makeSigner());
+      expect((await refusal(here, asked)).message).toContain('not trusted');
+      await endorse(shelf, note, openSigningKey(here.stateDir, systemRandom));
+      await here.restore(asked);
+      expect(Object.keys(await here.users())).toEqual(['ada']);
+    },
+  );
+
+  story('an archive with a byte changed, or cut short, wherever that is', { timeout: PATIENCE }, async () => {
     const { here, id } = await withBackup(engine);
     await using _here = here;
     const file = here.archiveOf(id);
@@ -260,7 +281,7 @@ describeEngines('a restore refuses', (engine) => {
     expect(Object.keys(await here.users())).toEqual(['ada']);
   });
 
-  test('rows that are sealed under a master key that the settings lack', { timeout: PATIENCE }, async () => {
+  story('rows that are sealed under a master key that the settings lack', { timeout: PATIENCE }, async () => {
     await using here = await Installation.make(engine);
     const key = {
       id: 'dk_1',
@@ -276,28 +297,33 @@ describeEngines('a restore refuses', (engine) => {
     expect(failure).toMatchObject({ code: 'configuration', message: expect.stringContaining('aes_lost') });
   });
 
-  test('to keep sessions without a log, moments that it cannot reach, and a place that is taken', {
-    timeout: PATIENCE,
-  }, async () => {
-    const { here, id } = await withBackup(engine);
-    await using _here = here;
-    expect((await refusal(here, { backup: id, sessions: 'keep' })).hint).toContain('--sessions=keep');
-    expect(await refusal(here, { backup: id, to: Date.now() + 60_000 })).toMatchObject({
-      code: 'invalid_input',
-    });
-    expect((await refusal(here, { backup: id, to: Date.now() })).hint).toContain('--to');
-    expect(await refusal(here, { backup: id, to: 1000 })).toMatchObject({ code: 'refused' });
-    const { storage } = here;
-    const own = storage.driver === 'sqlite' ? storage.sqlite.path : storage.postgres.dsn;
-    expect(await refusal(here, { backup: id, into: own })).toMatchObject({ code: 'invalid_input' });
-    await using other = await Installation.make(engine);
-    await other.addUser('zoe');
-    const taken = other.storage.driver === 'sqlite' ? other.storage.sqlite.path : other.storage.postgres.dsn;
-    expect(await refusal(here, { backup: id, into: taken })).toMatchObject({ code: 'refused' });
-    expect(Object.keys(await other.users())).toEqual(['zoe']);
-  });
+  story(
+    'to keep sessions without a log, moments that it cannot reach, and a place that is taken',
+    {
+      timeout: PATIENCE,
+    },
+    async () => {
+      const { here, id } = await withBackup(engine);
+      await using _here = here;
+      expect((await refusal(here, { backup: id, sessions: 'keep' })).hint).toContain('--sessions=keep');
+      expect(await refusal(here, { backup: id, to: Date.now() + 60_000 })).toMatchObject({
+        code: 'invalid_input',
+      });
+      expect((await refusal(here, { backup: id, to: Date.now() })).hint).toContain('--to');
+      expect(await refusal(here, { backup: id, to: 1000 })).toMatchObject({ code: 'refused' });
+      const { storage } = here;
+      const own = storage.driver === 'sqlite' ? storage.sqlite.path : storage.postgres.dsn;
+      expect(await refusal(here, { backup: id, into: own })).toMatchObject({ code: 'invalid_input' });
+      await using other = await Installation.make(engine);
+      await other.addUser('zoe');
+      const taken =
+        other.storage.driver === 'sqlite' ? other.storage.sqlite.path : other.storage.postgres.dsn;
+      expect(await refusal(here, { backup: id, into: taken })).toMatchObject({ code: 'refused' });
+      expect(Object.keys(await other.users())).toEqual(['zoe']);
+    },
+  );
 
-  test('a plan changes nothing and tells everything that is in the way', { timeout: PATIENCE }, async () => {
+  story('a plan changes nothing and tells everything that is in the way', { timeout: PATIENCE }, async () => {
     const { here, id } = await withBackup(engine, { verified: false });
     await using _here = here;
     const before = { rows: await here.digests(), files: await here.files() };

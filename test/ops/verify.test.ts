@@ -15,7 +15,7 @@ import type { ArchiveTail } from '../../src/archive/writer.ts';
 import { asFailure } from '../../src/kernel/errors.ts';
 import { systemRandom } from '../../src/kernel/random.ts';
 import { makeKeyPair, writePem } from '../../src/keys/key-pair.ts';
-import { describeEngines } from '../setup/engines.ts';
+import { describeEngines, inTurn } from '../setup/engines.ts';
 import { Chance, ISSUER, type Sabotage, Source } from './proof-kit.ts';
 
 const another = await makeKeyPair('ES256');
@@ -230,6 +230,7 @@ describeEngines('the proof of a backup', (engine) => {
 });
 
 describeEngines('the proof of a backup with sealed rows', (engine) => {
+  const story = inTurn(engine);
   const master = randomBytes(32).toString('hex');
   let source: Source;
   beforeAll(async () => {
@@ -249,7 +250,7 @@ describeEngines('the proof of a backup with sealed rows', (engine) => {
     },
   });
 
-  it('opens them with the master key of the settings', async () => {
+  story('opens them with the master key of the settings', async () => {
     expect(await source.prove(await source.archive())).toMatchObject({
       passed: true,
       findings: [],
@@ -257,24 +258,27 @@ describeEngines('the proof of a backup with sealed rows', (engine) => {
     });
   });
 
-  it('says that it could not open them where the master key is another one, or there is none', async () => {
-    const archive = await source.archive();
-    const [none, other] = [
-      await source.otherwise({ SIGNING_KEY_STORE: 'keyfile' }),
-      await source.otherwise({
-        SIGNING_KEY_STORE: 'keyfile',
-        DATA_ENCRYPTION_DRIVER: 'aes_master',
-        DATA_ENCRYPTION_KEY: randomBytes(32).toString('hex'),
-      }),
-    ];
-    for (const config of [none, other]) {
-      const proof = await source.prove(archive, {}, { config });
-      expect(proof.findings).toEqual([]);
-      expect(proof.notes.join(' ')).toMatch(/master key aes_\w+, which is not here/);
-    }
-  });
+  story(
+    'says that it could not open them where the master key is another one, or there is none',
+    async () => {
+      const archive = await source.archive();
+      const [none, other] = [
+        await source.otherwise({ SIGNING_KEY_STORE: 'keyfile' }),
+        await source.otherwise({
+          SIGNING_KEY_STORE: 'keyfile',
+          DATA_ENCRYPTION_DRIVER: 'aes_master',
+          DATA_ENCRYPTION_KEY: randomBytes(32).toString('hex'),
+        }),
+      ];
+      for (const config of [none, other]) {
+        const proof = await source.prove(archive, {}, { config });
+        expect(proof.findings).toEqual([]);
+        expect(proof.notes.join(' ')).toMatch(/master key aes_\w+, which is not here/);
+      }
+    },
+  );
 
-  it('finds one under a key that is lost, and one that was changed', async () => {
+  story('finds one under a key that is lost, and one that was changed', async () => {
     const lost = await source.prove(
       await source.archive(sealed((text) => text.replace(/dk_\w+/, 'dk_lost'))),
     );

@@ -1,11 +1,12 @@
 // Owns the databases that tests run on: the same test body on both engines, each time on an empty store of its own.
 
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { describe, inject } from 'vitest';
+import { describe, inject, test } from 'vitest';
 import { type Cluster, query, startCluster } from './cluster.ts';
+import { isLong } from './long.ts';
 
 export interface Engine {
   readonly name: 'sqlite' | 'postgres';
@@ -37,6 +38,32 @@ export function describeEngines(name: string, tests: (engine: Engine) => void): 
       describe.skip(`${name} on ${engine.name} (skipped: AUTHSERVER_TEST_ENGINES=${ONLY})`, () =>
         tests(engine));
   }
+}
+
+/**
+ * `test` for stories of whole commands, each of which takes seconds whatever the engine: one engine has one half of them and
+ * the other the other, by their names. With AUTHSERVER_FAULTS=long, and where one engine is left out, there is no turn.
+ */
+export function inTurn(engine: Engine): (name: string, ...story: Story) => void {
+  const isHeld = isLong || engines.length < ALL.length;
+  return (name, ...story) => {
+    const turn = ALL[createHash('sha256').update(name).digest().readUInt8() % ALL.length] ?? engine;
+    if (isHeld || turn === engine) run(name, story);
+    else test.skip(`${name} (in turn: runs on ${turn.name})`, () => undefined);
+  };
+}
+
+type Work = () => Promise<void>;
+type Limit = { readonly timeout: number } | number;
+/** A limit before the work or after it, as `test` takes both. */
+type Story = readonly [Work] | readonly [Limit, Work] | readonly [Work, Limit];
+
+function run(name: string, [first, second]: Story): void {
+  const work = typeof first === 'function' ? first : second;
+  const limit = typeof first === 'function' ? second : first;
+  if (typeof work !== 'function') throw new TypeError(`${name} has nothing to do`);
+  const timeout = typeof limit === 'object' ? limit.timeout : limit;
+  test(name, typeof timeout === 'number' ? { timeout } : {}, work);
 }
 
 /** An empty store: a path in a new folder, or a new database on the shared server. */
