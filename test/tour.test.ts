@@ -40,7 +40,7 @@ async function finished(child: ChildProcess, stdin = ''): Promise<string> {
 describeEngines('the tour of the README', (engine) => {
   test('creates a user and a client, signs in, verifies the token, and gets one for a program', async () => {
     await using storage = await freshStorage(engine);
-    await using server = await startServer({ storage });
+    await using server = await startServer({ storage, env: { AUTHSERVER_RECOVERY_LOG: 'true' } });
     const [createUser, createClient, signIn, robot, ...others] = await tourBlocks();
     expect(others).toEqual([]);
 

@@ -9,7 +9,7 @@ import { changesOf, tablesMadeBy } from '../../src/store/migrations/change.ts';
 import { timeline } from '../../src/store/migrations/timeline.ts';
 import { Operator } from '../clients/operator.ts';
 import { Person } from '../clients/person.ts';
-import { describeEngines, type Engine, type FreshStorage, freshStorage } from '../setup/engines.ts';
+import { describeEngines, type Engine, type FreshStorage, freshStorage, inTurn } from '../setup/engines.ts';
 import { type Outcome, TestServer } from '../setup/server.ts';
 import { ask, digestOf, script } from '../upgrade/database.ts';
 
@@ -94,6 +94,7 @@ async function signsIn({ issuer }: TestServer, account: typeof ADA): Promise<boo
 }
 
 describeEngines('the backup before an upgrade', (engine) => {
+  const story = inTurn(engine);
   it.each(OLDER)('of a database of version %i is proven, published and tagged', PATIENCE, async (version) => {
     await using used = await usedServer(engine, version);
     const { server } = used;
@@ -110,29 +111,33 @@ describeEngines('the backup before an upgrade', (engine) => {
     expect(await leftOvers(server)).toEqual([]);
   });
 
-  it('leads back by the command that is printed, and what was revoked since stays so', PATIENCE, async () => {
-    await using used = await usedServer(engine, 2);
-    const { server, sheet } = used;
-    const { backup, undo } = reportOf(await server.cli(['migrate', '--json']));
-    await server.start();
-    const operator = new Operator(server);
-    await operator.user(BOB);
-    expect(await server.cli(['admin', 'user', 'disable', 'ada'])).toMatchObject({ code: 0 });
-    await server.stop();
+  story(
+    'leads back by the command that is printed, and what was revoked since stays so',
+    PATIENCE,
+    async () => {
+      await using used = await usedServer(engine, 2);
+      const { server, sheet } = used;
+      const { backup, undo } = reportOf(await server.cli(['migrate', '--json']));
+      await server.start();
+      const operator = new Operator(server);
+      await operator.user(BOB);
+      expect(await server.cli(['admin', 'user', 'disable', 'ada'])).toMatchObject({ code: 0 });
+      await server.stop();
 
-    const command = undo.find((step) => step.command?.startsWith('authserver restore'))?.command ?? '';
-    expect(command).toBe(`authserver restore ${backup.id} --recovery-key FILE`);
-    const words = command.split(' ').slice(1);
-    const undone = await server.cli([...words.map((word) => (word === 'FILE' ? sheet : word)), '--yes']);
-    expect(undone.code, undone.stderr).toBe(0);
-    await server.start();
-    expect(await signsIn(server, BOB)).toBe(false);
-    expect(await signsIn(server, ADA)).toBe(false);
-    expect(await server.cli(['admin', 'user', 'enable', 'ada'])).toMatchObject({ code: 0 });
-    expect(await signsIn(server, ADA)).toBe(true);
-  });
+      const command = undo.find((step) => step.command?.startsWith('authserver restore'))?.command ?? '';
+      expect(command).toBe(`authserver restore ${backup.id} --recovery-key FILE`);
+      const words = command.split(' ').slice(1);
+      const undone = await server.cli([...words.map((word) => (word === 'FILE' ? sheet : word)), '--yes']);
+      expect(undone.code, undone.stderr).toBe(0);
+      await server.start();
+      expect(await signsIn(server, BOB)).toBe(false);
+      expect(await signsIn(server, ADA)).toBe(false);
+      expect(await server.cli(['admin', 'user', 'enable', 'ada'])).toMatchObject({ code: 0 });
+      expect(await signsIn(server, ADA)).toBe(true);
+    },
+  );
 
-  it('that does not pass changes nothing, and nothing of it stays', PATIENCE, async () => {
+  story('that does not pass changes nothing, and nothing of it stays', PATIENCE, async () => {
     await using used = await usedServer(engine, 1);
     const { server, storage } = used;
     await script(storage, "update audit_events set actor = 'nobody' where sequence = 1");
@@ -151,7 +156,7 @@ describeEngines('the backup before an upgrade', (engine) => {
     expect(await server.cli(['migrate', '--no-backup'])).toMatchObject({ code: 0 });
   });
 
-  it('is refused where a key is missing, and where no target takes it', PATIENCE, async () => {
+  story('is refused where a key is missing, and where no target takes it', PATIENCE, async () => {
     await using used = await usedServer(engine, 1);
     const { server, storage } = used;
     const before = await contentOf(storage);
@@ -175,7 +180,7 @@ describeEngines('the backup before an upgrade', (engine) => {
     expect(await server.cli(['migrate'])).toMatchObject({ code: 0 });
   });
 
-  it('counts when one of two targets has it, and the other is named', PATIENCE, async () => {
+  story('counts when one of two targets has it, and the other is named', PATIENCE, async () => {
     await using used = await usedServer(engine, 2);
     const { server } = used;
     const broken = path.join(server.stateDir, 'broken');
@@ -193,7 +198,7 @@ describeEngines('the backup before an upgrade', (engine) => {
     expect(outcome.stderr).toContain('away');
   });
 
-  it('is what serve makes where it may migrate', PATIENCE, async () => {
+  story('is what serve makes where it may migrate', PATIENCE, async () => {
     await using used = await usedServer(engine, 2, { AUTHSERVER_STORAGE_AUTO_MIGRATE: 'true' });
     const { server } = used;
     await server.start();

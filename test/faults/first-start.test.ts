@@ -14,7 +14,7 @@ describeEngines('a first start', (engine) => {
   }, async () => {
     const whole = await timeOfStart(engine);
     await using storage = await freshStorage(engine);
-    await using server = await TestServer.prepare({ storage });
+    await using server = await TestServer.prepare({ storage, env: { AUTHSERVER_RECOVERY_LOG: 'true' } });
     for (let i = 0; i < KILLS; i++) {
       const started = server.start().catch(() => undefined);
       // More often late than early: what must not be torn apart is done towards the end.

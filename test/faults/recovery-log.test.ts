@@ -28,6 +28,7 @@ describe.skipIf(!here)('the recovery log of a server (needs the sqlite engine)',
       AUTHSERVER_BACKUP_PLAINTEXT: 'true',
       AUTHSERVER_RECOVERY_INTERVAL: '100ms',
       AUTHSERVER_PURGE_ENABLED: 'false',
+      AUTHSERVER_RECOVERY_LOG: 'true',
     };
     await using server = await TestServer.prepare({ storage, env });
     await server.start();

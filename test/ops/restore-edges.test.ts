@@ -14,7 +14,7 @@ import { forgetRestores } from '../../src/app/restore/undo.ts';
 import { silentLog } from '../../src/kernel/log.ts';
 import { makeKeyPair } from '../../src/keys/key-pair.ts';
 import { query } from '../setup/cluster.ts';
-import { describeEngines, engines, type FreshStorage, freshStorage } from '../setup/engines.ts';
+import { describeEngines, engines, type FreshStorage, freshStorage, inTurn } from '../setup/engines.ts';
 import { authserver } from '../setup/server.ts';
 import { ASKED, Installation } from './restore-kit.ts';
 
@@ -80,116 +80,139 @@ function placeIn(fresh: FreshStorage): string {
 }
 
 describeEngines('a restore', (engine) => {
-  test('by the version before takes the place of what a newer program has migrated, and keeps its revocations', {
-    timeout: PATIENCE,
-  }, async () => {
-    await using here = await Installation.make(engine);
-    for (const name of ['ada', 'eve']) await here.addUser(name);
-    const id = await here.backup();
-    await here.withStore((store) => store.users.remove({ id: 'user_eve', now: Date.now() }));
-    await here.addUser('bob');
-    await migrateToTheFuture(here);
-    await here.restore({ backup: id });
-    expect(await here.users()).toEqual({ ada: 'active' });
-    expect(await tablesOf(here)).not.toContain('future_things');
-    // What the newer program had is kept, and is for that one: this one says so.
-    await expect(here.undo()).rejects.toMatchObject({
-      code: 'refused',
-      detail: expect.stringContaining('9999'),
-    });
-  });
+  const story = inTurn(engine);
+  story(
+    'by the version before takes the place of what a newer program has migrated, and keeps its revocations',
+    {
+      timeout: PATIENCE,
+    },
+    async () => {
+      await using here = await Installation.make(engine);
+      for (const name of ['ada', 'eve']) await here.addUser(name);
+      const id = await here.backup();
+      await here.withStore((store) => store.users.remove({ id: 'user_eve', now: Date.now() }));
+      await here.addUser('bob');
+      await migrateToTheFuture(here);
+      await here.restore({ backup: id });
+      expect(await here.users()).toEqual({ ada: 'active' });
+      expect(await tablesOf(here)).not.toContain('future_things');
+      // What the newer program had is kept, and is for that one: this one says so.
+      await expect(here.undo()).rejects.toMatchObject({
+        code: 'refused',
+        detail: expect.stringContaining('9999'),
+      });
+    },
+  );
 
-  test('says so where the present database does not tell what was taken away', {
-    timeout: PATIENCE,
-  }, async () => {
-    await using here = await Installation.make(engine);
-    await here.addUser('ada');
-    const id = await here.backup();
-    await run(here, 'alter table revocations rename column kind to damaged');
-    const receipt = await here.restore({ backup: id });
-    expect(receipt.notes.join()).toMatch(
-      /The present database cannot be read.*known only as far as the recovery log tells/,
-    );
-  });
+  story(
+    'says so where the present database does not tell what was taken away',
+    {
+      timeout: PATIENCE,
+    },
+    async () => {
+      await using here = await Installation.make(engine);
+      await here.addUser('ada');
+      const id = await here.backup();
+      await run(here, 'alter table revocations rename column kind to damaged');
+      const receipt = await here.restore({ backup: id });
+      expect(receipt.notes.join()).toMatch(
+        /The present database cannot be read.*known only as far as the recovery log tells/,
+      );
+    },
+  );
 
-  test('of a newer schema or a newer format is refused with the version that can, and changes nothing', {
-    timeout: PATIENCE,
-  }, async () => {
-    await using here = await Installation.make(engine);
-    await here.addUser('ada');
-    const ofFuture = await here.backup({ newerSteps: [FUTURE] });
-    const id = await here.backup();
-    const before = { rows: await here.digests(), files: await here.files() };
-    await expect(here.restore({ backup: ofFuture })).rejects.toMatchObject({
-      code: 'refused',
-      message: expect.stringContaining('9999 (future)'),
-      hint: expect.stringContaining('Use that version'),
-    });
-    const bytes = zstdDecompressSync(await readFile(here.archiveOf(id)));
-    const at = bytes.indexOf('"format":1');
-    bytes.write('"format":2', at);
-    const file = path.join(here.stateDir, 'backups', 'newer.tar.zst');
-    await writeFile(file, zstdCompressSync(bytes));
-    await expect(here.restore({ backup: file, unverified: true })).rejects.toMatchObject({
-      code: 'refused',
-      message: 'The archive has format 2; this version reads up to 1.',
-      hint: expect.stringContaining('Install that version'),
-    });
-    expect({ rows: await here.digests(), files: await here.files() }).toEqual(before);
-  });
+  story(
+    'of a newer schema or a newer format is refused with the version that can, and changes nothing',
+    {
+      timeout: PATIENCE,
+    },
+    async () => {
+      await using here = await Installation.make(engine);
+      await here.addUser('ada');
+      const ofFuture = await here.backup({ newerSteps: [FUTURE] });
+      const id = await here.backup();
+      const before = { rows: await here.digests(), files: await here.files() };
+      await expect(here.restore({ backup: ofFuture })).rejects.toMatchObject({
+        code: 'refused',
+        message: expect.stringContaining('9999 (future)'),
+        hint: expect.stringContaining('Use that version'),
+      });
+      const bytes = zstdDecompressSync(await readFile(here.archiveOf(id)));
+      const at = bytes.indexOf('"format":1');
+      bytes.write('"format":2', at);
+      const file = path.join(here.stateDir, 'backups', 'newer.tar.zst');
+      await writeFile(file, zstdCompressSync(bytes));
+      await expect(here.restore({ backup: file, unverified: true })).rejects.toMatchObject({
+        code: 'refused',
+        message: 'The archive has format 2; this version reads up to 1.',
+        hint: expect.stringContaining('Install that version'),
+      });
+      expect({ rows: await here.digests(), files: await here.files() }).toEqual(before);
+    },
+  );
 
-  test('tells of a signing key that neither the backup nor this host has the private half of', {
-    timeout: PATIENCE,
-  }, async () => {
-    await using here = await Installation.make(engine);
-    const { kid, jwk, privateKey } = await makeKeyPair('ES256');
-    const pem = String(privateKey.export({ type: 'pkcs8', format: 'pem' }));
-    await run(
-      here,
-      `insert into signing_keys (kid, algorithm, state, public_jwk_json, key_store, created_at, activates_at)
+  story(
+    'tells of a signing key that neither the backup nor this host has the private half of',
+    {
+      timeout: PATIENCE,
+    },
+    async () => {
+      await using here = await Installation.make(engine);
+      const { kid, jwk, privateKey } = await makeKeyPair('ES256');
+      const pem = String(privateKey.export({ type: 'pkcs8', format: 'pem' }));
+      await run(
+        here,
+        `insert into signing_keys (kid, algorithm, state, public_jwk_json, key_store, created_at, activates_at)
        values ('${kid}', 'ES256', 'active', '${JSON.stringify(jwk)}', 'keyfile', 1, 1)`,
-    );
-    const own = await readFile(path.join(here.stateDir, 'backup-signing.pem'), 'utf8').catch(() => '');
-    const signing = own === '' ? [] : [{ name: 'backup-signing.pem', text: own }];
-    const lacking = await here.backup({ keys: signing });
-    const told = await here.restore({ backup: lacking });
-    expect(told.notes.join()).toMatch(
-      new RegExp(`active signing key ${kid} is neither in the backup nor in .*keys recover --from-backup`),
-    );
-    const whole = await here.backup({ keys: [...signing, { name: `${kid}.pem`, text: pem }] });
-    expect((await here.restore({ backup: whole })).notes).toEqual([]);
-    // It is on this host by now.
-    expect((await here.restore({ backup: lacking })).notes).toEqual([]);
-  });
+      );
+      const own = await readFile(path.join(here.stateDir, 'backup-signing.pem'), 'utf8').catch(() => '');
+      const signing = own === '' ? [] : [{ name: 'backup-signing.pem', text: own }];
+      const lacking = await here.backup({ keys: signing });
+      const told = await here.restore({ backup: lacking });
+      expect(told.notes.join()).toMatch(
+        new RegExp(`active signing key ${kid} is neither in the backup nor in .*keys recover --from-backup`),
+      );
+      const whole = await here.backup({ keys: [...signing, { name: `${kid}.pem`, text: pem }] });
+      expect((await here.restore({ backup: whole })).notes).toEqual([]);
+      // It is on this host by now.
+      expect((await here.restore({ backup: lacking })).notes).toEqual([]);
+    },
+  );
 
-  test('without a signing key is gone on from as it says, with a new one', {
-    timeout: PATIENCE,
-  }, async () => {
-    await using here = await Installation.make(engine);
-    const { kid, jwk } = await makeKeyPair('ES256');
-    await run(
-      here,
-      `insert into signing_keys (kid, algorithm, state, public_jwk_json, key_store, created_at, activates_at)
+  story(
+    'without a signing key is gone on from as it says, with a new one',
+    {
+      timeout: PATIENCE,
+    },
+    async () => {
+      await using here = await Installation.make(engine);
+      const { kid, jwk } = await makeKeyPair('ES256');
+      await run(
+        here,
+        `insert into signing_keys (kid, algorithm, state, public_jwk_json, key_store, created_at, activates_at)
        values ('${kid}', 'ES256', 'active', '${JSON.stringify(jwk)}', 'keyfile', 1, 1)`,
-    );
-    const { notes } = await here.restore({ backup: await here.backup({ keys: [] }) });
-    const [, words = ''] = /where it is lost: authserver (keys recover --new)/.exec(notes.join()) ?? [];
-    expect(words).not.toBe('');
-    const keys = (...more: string[]) => authserver([...more, '--json'], { env: here.env });
-    expect(await keys('keys', 'verify')).toMatchObject({ code: 1 });
-    const recovered = await keys(...words.split(' '), '--yes');
-    expect(recovered, recovered.stderr).toMatchObject({ code: 0 });
-    const { lost, successor } = JSON.parse(recovered.stdout);
-    expect(lost).toBe(kid);
-    const verified = await keys('keys', 'verify');
-    expect(verified, verified.stdout).toMatchObject({ code: 0 });
-    // What the lost key has signed goes on verifying.
-    const { items } = JSON.parse((await keys('keys', 'list')).stdout);
-    const states = new Map(items.map(({ kid: one, state }: { kid: string; state: string }) => [one, state]));
-    expect([states.get(kid), states.get(successor.kid)]).toEqual(['retiring', 'active']);
-  });
+      );
+      const { notes } = await here.restore({ backup: await here.backup({ keys: [] }) });
+      const [, words = ''] = /where it is lost: authserver (keys recover --new)/.exec(notes.join()) ?? [];
+      expect(words).not.toBe('');
+      const keys = (...more: string[]) => authserver([...more, '--json'], { env: here.env });
+      expect(await keys('keys', 'verify')).toMatchObject({ code: 1 });
+      const recovered = await keys(...words.split(' '), '--yes');
+      expect(recovered, recovered.stderr).toMatchObject({ code: 0 });
+      const { lost, successor } = JSON.parse(recovered.stdout);
+      expect(lost).toBe(kid);
+      const verified = await keys('keys', 'verify');
+      expect(verified, verified.stdout).toMatchObject({ code: 0 });
+      // What the lost key has signed goes on verifying.
+      const { items } = JSON.parse((await keys('keys', 'list')).stdout);
+      const states = new Map(
+        items.map(({ kid: one, state }: { kid: string; state: string }) => [one, state]),
+      );
+      expect([states.get(kid), states.get(successor.kid)]).toEqual(['retiring', 'active']);
+    },
+  );
 
-  test('of the newest backup says which target was silent', { timeout: PATIENCE }, async () => {
+  story('of the newest backup says which target was silent', { timeout: PATIENCE }, async () => {
     await using here = await Installation.make(engine);
     await here.addUser('ada');
     const id = await here.backup();
@@ -204,7 +227,7 @@ describeEngines('a restore', (engine) => {
     ]);
   });
 
-  test('elsewhere that fails at its keys can be run again', { timeout: PATIENCE }, async () => {
+  story('elsewhere that fails at its keys can be run again', { timeout: PATIENCE }, async () => {
     await using here = await Installation.make(engine);
     await using other = await freshStorage(engine);
     await here.addUser('ada');
@@ -223,30 +246,34 @@ describeEngines('a restore', (engine) => {
     expect(await readFile(here.keyFile('k1.pem'), 'utf8')).toBe('the key');
   });
 
-  test('lets go of what an engine has kept that the settings no longer name', {
-    timeout: PATIENCE,
-  }, async () => {
-    await using here = await Installation.make(engine);
-    await here.addUser('ada');
-    const id = await here.backup();
-    const { kept_as } = await here.restore({ backup: id });
-    const files = new Files();
-    const file = path.join(here.stateDir, 'old.db.before-restore-1');
-    await writeFile(file, 'a database');
-    const last = JSON.parse(await readFile(path.join(here.stateDir, 'restored.json'), 'utf8'));
-    const databases = engine.name === 'sqlite' ? [file, kept_as, 'authserver_before_1'] : [file, kept_as];
-    await writeLast(files, here.stateDir, { ...last, copies: { ...last.copies, databases } });
-    if (engine.name === 'sqlite') {
-      await expect(forgetRestores(here.config)).rejects.toMatchObject({
-        code: 'refused',
-        message: expect.stringContaining('authserver_before_1'),
-      });
-    } else {
-      expect(await forgetRestores(here.config)).toMatchObject({ databases });
-      expect(await schemas(here, 'authserver_before_%')).toEqual([]);
-    }
-    await expect(stat(file)).rejects.toMatchObject({ code: 'ENOENT' });
-  });
+  story(
+    'lets go of what an engine has kept that the settings no longer name',
+    {
+      timeout: PATIENCE,
+    },
+    async () => {
+      await using here = await Installation.make(engine);
+      await here.addUser('ada');
+      const id = await here.backup();
+      const { kept_as } = await here.restore({ backup: id });
+      const files = new Files();
+      const file = path.join(here.stateDir, 'old.db.before-restore-1');
+      await writeFile(file, 'a database');
+      const last = JSON.parse(await readFile(path.join(here.stateDir, 'restored.json'), 'utf8'));
+      const databases = engine.name === 'sqlite' ? [file, kept_as, 'authserver_before_1'] : [file, kept_as];
+      await writeLast(files, here.stateDir, { ...last, copies: { ...last.copies, databases } });
+      if (engine.name === 'sqlite') {
+        await expect(forgetRestores(here.config)).rejects.toMatchObject({
+          code: 'refused',
+          message: expect.stringContaining('authserver_before_1'),
+        });
+      } else {
+        expect(await forgetRestores(here.config)).toMatchObject({ databases });
+        expect(await schemas(here, 'authserver_before_%')).toEqual([]);
+      }
+      await expect(stat(file)).rejects.toMatchObject({ code: 'ENOENT' });
+    },
+  );
 });
 
 describe.skipIf(!hasPostgres)('a restore on PostgreSQL (needs the postgres engine)', () => {

@@ -11,7 +11,7 @@ import { systemClock } from '../../src/kernel/clock.ts';
 import type { Failure } from '../../src/kernel/errors.ts';
 import { silentLog } from '../../src/kernel/log.ts';
 import { systemRandom } from '../../src/kernel/random.ts';
-import { describeEngines, engines, type FreshStorage, freshStorage } from '../setup/engines.ts';
+import { describeEngines, engines, type FreshStorage, freshStorage, inTurn } from '../setup/engines.ts';
 import { freePort } from '../setup/free-port.ts';
 import { storageChoice as choiceOf } from '../setup/fresh-store.ts';
 import { authserver, TestServer } from '../setup/server.ts';
@@ -25,7 +25,8 @@ function nameOf(fresh: FreshStorage): string {
 }
 
 describeEngines('a restore elsewhere', (engine) => {
-  test('does not go to what is no place, and says what it can go to', { timeout: PATIENCE }, async () => {
+  const story = inTurn(engine);
+  story('does not go to what is no place, and says what it can go to', { timeout: PATIENCE }, async () => {
     await using here = await Installation.make(engine);
     await here.addUser('ada');
     const id = await here.backup();
@@ -43,7 +44,7 @@ describeEngines('a restore elsewhere', (engine) => {
     }
   });
 
-  test('names a database that does not answer as what it is', { timeout: PATIENCE }, async () => {
+  story('names a database that does not answer as what it is', { timeout: PATIENCE }, async () => {
     await using here = await Installation.make(engine);
     await here.addUser('ada');
     const id = await here.backup();
@@ -128,54 +129,59 @@ describe.skipIf(!engines.some(({ name }) => name === 'postgres'))(
 );
 
 describeEngines('a target that was copied', (engine) => {
-  test('brings the log along, and what it knows of access that was taken away', {
-    timeout: 2 * PATIENCE,
-  }, async () => {
-    await using storage = await freshStorage(engine);
-    await using empty = await freshStorage(engine);
-    const env = {
-      AUTHSERVER_BACKUP_PLAINTEXT: 'true',
-      AUTHSERVER_RECOVERY_INTERVAL: '100ms',
-      AUTHSERVER_RECOVERY_LOG: 'true',
-    };
-    await using server = await TestServer.prepare({ storage, env });
-    await server.start();
-    const run = async (...args: string[]) => {
-      const { code, stdout, stderr } = await server.cli([...args, '--json']);
-      expect(`${code} ${stderr}`).toMatch(/^0 /);
-      return JSON.parse(stdout.trim().split('\n').at(-1) ?? '');
-    };
-    await run('admin', 'user', 'create', 'eve', '--no-password');
-    const { id } = await run('backup', 'create');
-    await run('admin', 'user', 'disable', 'eve');
-    const names = async () => await readdir(path.join(server.stateDir, 'backups'), { recursive: true });
-    await vi.waitFor(async () => expect((await names()).join()).toMatch(/log/), { timeout: 30_000 });
-    await server.stop();
-    const host = await mkdtemp(path.join(tmpdir(), 'authserver-host-'));
-    try {
-      await cp(path.join(server.stateDir, 'backups'), path.join(host, 'stick'), { recursive: true });
-      const file =
-        (await readdir(path.join(host, 'stick'))).find((name) => name.startsWith(`${id}.tar`)) ?? '';
-      const signer = readSigningKey(server.stateDir)!.publicKey;
-      const there = {
-        ...server.env,
-        AUTHSERVER_STATE_DIR: path.join(host, 'state'),
-        ...(empty.driver === 'sqlite'
-          ? { AUTHSERVER_STORAGE_SQLITE_PATH: path.join(host, 'state', 'authserver.db') }
-          : { AUTHSERVER_STORAGE_POSTGRES_DSN: empty.dsn }),
+  const story = inTurn(engine);
+  story(
+    'brings the log along, and what it knows of access that was taken away',
+    {
+      timeout: 2 * PATIENCE,
+    },
+    async () => {
+      await using storage = await freshStorage(engine);
+      await using empty = await freshStorage(engine);
+      const env = {
+        AUTHSERVER_BACKUP_PLAINTEXT: 'true',
+        AUTHSERVER_RECOVERY_INTERVAL: '100ms',
+        AUTHSERVER_RECOVERY_LOG: 'true',
       };
-      const words = ['restore', path.join(host, 'stick', file), '--trust', signer, '--json'];
-      const plan = await authserver([...words, '--plan'], { env: there });
-      expect(plan, plan.stderr).toMatchObject({ code: 0 });
-      expect(JSON.parse(plan.stdout).notes).toEqual([]);
-      const restored = await authserver([...words, '--yes'], { env: there });
-      expect(restored, restored.stderr).toMatchObject({ code: 0 });
-      const listed = await authserver(['admin', 'user', 'list', '--json'], { env: there });
-      expect(JSON.parse(listed.stdout).items).toMatchObject([{ username: 'eve', status: 'disabled' }]);
-    } finally {
-      await rm(host, { recursive: true, force: true });
-    }
-  });
+      await using server = await TestServer.prepare({ storage, env });
+      await server.start();
+      const run = async (...args: string[]) => {
+        const { code, stdout, stderr } = await server.cli([...args, '--json']);
+        expect(`${code} ${stderr}`).toMatch(/^0 /);
+        return JSON.parse(stdout.trim().split('\n').at(-1) ?? '');
+      };
+      await run('admin', 'user', 'create', 'eve', '--no-password');
+      const { id } = await run('backup', 'create');
+      await run('admin', 'user', 'disable', 'eve');
+      const names = async () => await readdir(path.join(server.stateDir, 'backups'), { recursive: true });
+      await vi.waitFor(async () => expect((await names()).join()).toMatch(/log/), { timeout: 30_000 });
+      await server.stop();
+      const host = await mkdtemp(path.join(tmpdir(), 'authserver-host-'));
+      try {
+        await cp(path.join(server.stateDir, 'backups'), path.join(host, 'stick'), { recursive: true });
+        const file =
+          (await readdir(path.join(host, 'stick'))).find((name) => name.startsWith(`${id}.tar`)) ?? '';
+        const signer = readSigningKey(server.stateDir)!.publicKey;
+        const there = {
+          ...server.env,
+          AUTHSERVER_STATE_DIR: path.join(host, 'state'),
+          ...(empty.driver === 'sqlite'
+            ? { AUTHSERVER_STORAGE_SQLITE_PATH: path.join(host, 'state', 'authserver.db') }
+            : { AUTHSERVER_STORAGE_POSTGRES_DSN: empty.dsn }),
+        };
+        const words = ['restore', path.join(host, 'stick', file), '--trust', signer, '--json'];
+        const plan = await authserver([...words, '--plan'], { env: there });
+        expect(plan, plan.stderr).toMatchObject({ code: 0 });
+        expect(JSON.parse(plan.stdout).notes).toEqual([]);
+        const restored = await authserver([...words, '--yes'], { env: there });
+        expect(restored, restored.stderr).toMatchObject({ code: 0 });
+        const listed = await authserver(['admin', 'user', 'list', '--json'], { env: there });
+        expect(JSON.parse(listed.stdout).items).toMatchObject([{ username: 'eve', status: 'disabled' }]);
+      } finally {
+        await rm(host, { recursive: true, force: true });
+      }
+    },
+  );
 });
 
 describe.skipIf(!hasBoth)('from SQLite to PostgreSQL (needs both engines)', () => {
