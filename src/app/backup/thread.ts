@@ -2,8 +2,11 @@
 import { type Transferable, Worker } from 'node:worker_threads';
 import { Failure } from '../../kernel/errors.ts';
 
-/** How long, ms, a thread may take to let go of databases and files before it is ended from outside. */
-const PATIENCE = 5000;
+/**
+ * How long, ms, a thread may take to let go of databases and files before it is ended from outside, which leaves them to the
+ * next one: on a busy machine it goes behind all others.
+ */
+const PATIENCE = 20_000;
 
 export interface ThreadTask<From, To, Result> {
   readonly file: URL;
