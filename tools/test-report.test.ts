@@ -55,13 +55,16 @@ describe('npm test', () => {
       'd.test.ts':
         "it('three', async () => { Promise.reject(new Error('lost')); await new Promise(setImmediate); });",
     });
-    const failed = lines.slice(lines.indexOf('Failed (4):') + 1, -2).sort();
-    expect(failed).toEqual([
+    const failed = lines.slice(lines.indexOf('Failed (4):') + 1, -2);
+    expect(failed.filter((line) => !line.startsWith('    ')).sort()).toEqual([
       '  a.test.ts > two',
       '  b.test.ts > suite (before or after its tests)',
       '  c.test.ts (the file itself)',
       '  unhandled error: lost',
     ]);
+    const why = failed.slice(failed.indexOf('  a.test.ts > two') + 1);
+    expect(why[0]).toBe('    no');
+    expect(why[1]).toMatch(/^ {4}at .*a\.test\.ts:2/);
     expect(lines.at(-1)).toBe('2 passed, 4 failed');
     expect(code).toBe(1);
   });

@@ -11,6 +11,9 @@ export interface Outcome {
   readonly skips: readonly string[];
 }
 
+const REASON_LINES = 6;
+const REASON_WIDTH = 400;
+
 /** Collects the outcome of a vitest run. */
 export class TestReport implements Reporter {
   #outcome: Outcome = { passed: 0, failures: [], skips: [] };
@@ -25,13 +28,25 @@ export class TestReport implements Reporter {
     this.#outcome = {
       passed: tests.filter((test) => test.result().state === 'passed').length,
       failures: [
-        ...containers.filter((container) => container.errors().length > 0).map(describeContainer),
-        ...tests.filter((test) => isFailed(test)).map(describeTest),
+        ...containers
+          .filter((container) => container.errors().length > 0)
+          .map((container) => withReason(describeContainer(container), container.errors())),
+        ...tests
+          .filter((test) => isFailed(test))
+          .map((test) => withReason(describeTest(test), test.result().errors)),
         ...unhandled.map((error) => `unhandled error: ${error.message ?? String(error)}`),
       ],
       skips: tests.filter((test) => test.result().state === 'skipped').map(describeSkip),
     };
   }
+}
+
+/** Where only the end of a run is kept, the reason has to be there too: its first lines, which hold an assertion and its subject. */
+function withReason(name: string, errors: readonly SerializedError[] | undefined): string {
+  const lines = (errors?.[0]?.message ?? 'it never ended').split('\n').filter((line) => line.trim() !== '');
+  const at = errors?.[0]?.stack?.split('\n').find((line) => /\.test\.ts:\d+/.test(line));
+  const reason = [...lines.slice(0, REASON_LINES), ...(at === undefined ? [] : [at.trim()])];
+  return [name, ...reason.map((line) => `    ${line.slice(0, REASON_WIDTH)}`)].join('\n');
 }
 
 /** A test that never ended, because its worker died, has not passed. */
