@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { isBackupId } from '../archive/backup-id.ts';
+import { SIGNER_KEY } from '../archive/signature.ts';
 import { readBody } from '../http/json-body.ts';
 import { createBackup } from '../ops/backup/create.ts';
 import type { CreateProgress, CreateReport } from '../ops/backup/create-report.ts';
@@ -41,7 +42,7 @@ const keyBody = z.strictObject({
 });
 
 const signerBody = z.strictObject({
-  signer: z.string().regex(/^[A-Za-z0-9_-]{43}$/, 'must be a public signing key'),
+  signer: z.string().regex(SIGNER_KEY, 'must be a public signing key'),
 });
 
 /** POST /admin/backups makes one; the routes below it list, pin and remove backups and look after the recovery key. */

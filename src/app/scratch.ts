@@ -19,6 +19,11 @@ export interface Scratch extends AsyncDisposable {
   readonly folder: string;
 }
 
+/** Where scratch places of this installation are put together. */
+export function scratchParent({ state_dir }: { readonly state_dir: string }): string {
+  return path.join(state_dir, 'scratch');
+}
+
 const PREFIX = 'scratch-';
 /** Held as long as the process lives that uses the folder. */
 const LOCK = 'lock';

@@ -14,6 +14,9 @@ export interface Signer {
   sign(bytes: Uint8Array): Promise<Uint8Array>;
 }
 
+/** `publicKey` of a signer, as a text that somebody may have typed. */
+export const SIGNER_KEY = /^[A-Za-z0-9_-]{43}$/;
+
 /** The public keys whose signatures count. */
 export type Trust = readonly string[];
 

@@ -1,4 +1,5 @@
 import { makeIdentity, recipientOf } from '../archive/age-keys.ts';
+import { SIGNER_KEY } from '../archive/signature.ts';
 import { Failure } from '../kernel/errors.ts';
 import { systemRandom } from '../kernel/random.ts';
 import type { KeyReport } from '../ops/backup/key.ts';
@@ -157,8 +158,6 @@ async function written(stdout: NodeJS.WritableStream): Promise<void> {
   });
 }
 
-const SIGNER = /^[A-Za-z0-9_-]{43}$/;
-
 const distrust = command({
   name: 'backup key distrust',
   summary: 'Take a key out of those whose signatures on backups count.',
@@ -169,7 +168,7 @@ const distrust = command({
   options: { yes: flag('--yes', 'do not ask before') },
   examples: ['authserver backup key distrust EY3UbrHjF8bjZ-oOwkHToA5zvBCsAVwYyWfQSn4aGho'],
   async run(context, { signer, yes }) {
-    if (!SIGNER.test(signer)) {
+    if (!SIGNER_KEY.test(signer)) {
       throw new Failure(
         'invalid_input',
         'That is no public signing key: it has 43 letters, digits, - or _.',

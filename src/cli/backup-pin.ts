@@ -1,5 +1,5 @@
 import { isBackupId } from '../archive/backup-id.ts';
-import { Failure } from '../kernel/errors.ts';
+import { noSuchBackup } from '../ops/backup/catalog.ts';
 import { checkLabel, REASON } from '../ops/backup/label.ts';
 import { backupPinned } from './backup-perform.ts';
 import { command } from './command.ts';
@@ -32,10 +32,7 @@ const unpin = command({
 });
 
 function checkId(id: string): void {
-  if (isBackupId(id)) return;
-  throw new Failure('not_found', `There is no backup ${id}.`, {
-    hint: '`authserver backup list` shows what there is.',
-  });
+  if (!isBackupId(id)) throw noSuchBackup(id);
 }
 
 export const backupPinCommands = [pin, unpin];

@@ -9,6 +9,7 @@ import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { type Engine, type FreshStorage, freshStorage } from '../setup/engines.ts';
 import { freePort } from '../setup/free-port.ts';
+import { QUICK } from '../setup/quick.ts';
 import type { Outcome } from '../setup/server.ts';
 
 const REPOSITORY = path.join(import.meta.dirname, '..', '..');
@@ -73,8 +74,8 @@ export class Host implements AsyncDisposable {
       ...(storage.driver === 'postgres' && {
         AUTHSERVER_STORAGE_POSTGRES_DSN: storage.dsn,
       }),
-      AUTHSERVER_PASSWORD_MEMORY: '8MiB',
-      AUTHSERVER_PASSWORD_PASSES: '1',
+      ...QUICK,
+      AUTHSERVER_RECOVERY_LOG: '',
       ...settings,
     };
     const host = new Host(root, storage, env);

@@ -21,6 +21,7 @@ import { newClient, secretRecord } from '../../src/registry/new-client.ts';
 import type { ResourceScope } from '../../src/registry/resources.ts';
 import { writeResource } from '../../src/registry/resources.ts';
 import { type Engine, freshStorage } from '../setup/engines.ts';
+import { QUICK } from '../setup/quick.ts';
 
 export const ISSUER = 'https://issuer.example/auth';
 export const CALLBACK = 'https://app.example/callback';
@@ -84,8 +85,7 @@ export class Product {
         AUTHSERVER_SERVER_ISSUER: ISSUER,
         AUTHSERVER_STORAGE_DRIVER: storage.driver,
         ...(storage.driver === 'postgres' && { AUTHSERVER_STORAGE_POSTGRES_DSN: storage.dsn }),
-        AUTHSERVER_PASSWORD_MEMORY: '8MiB',
-        AUTHSERVER_PASSWORD_PASSES: '1',
+        ...QUICK,
         AUTHSERVER_RATE_LIMIT_REQUESTS_PER_SECOND: '100000',
         AUTHSERVER_RATE_LIMIT_BURST: '100000',
         ...env,

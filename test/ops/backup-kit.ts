@@ -21,6 +21,7 @@ import { type CreateRequest, createBackup } from '../../src/ops/backup/create.ts
 import type { CreateReport } from '../../src/ops/backup/create-report.ts';
 import type { BackupDesk } from '../../src/ops/backup/desk.ts';
 import { type Engine, type FreshStorage, freshStorage } from '../setup/engines.ts';
+import { QUICK } from '../setup/quick.ts';
 
 export const SYSTEM = { actor: 'system', ip: null } as const;
 
@@ -62,15 +63,12 @@ export async function openDeployment(
     ...(storage.driver === 'sqlite'
       ? { STORAGE_SQLITE_PATH: storage.path }
       : { STORAGE_POSTGRES_DSN: storage.dsn }),
-    RECOVERY_LOG: 'false',
-    PASSWORD_MEMORY: '8MiB',
-    PASSWORD_PASSES: '1',
     ...env,
   };
   const own = Object.fromEntries(
     Object.entries(variables).map(([name, value]) => [`AUTHSERVER_${name}`, value]),
   );
-  const { config } = await loadConfig({ file: undefined, terminal: false, env: own });
+  const { config } = await loadConfig({ file: undefined, terminal: false, env: { ...QUICK, ...own } });
   const choice = storageChoice(config);
   await migrateSchema(choice, { clock: systemClock, random: systemRandom });
   const rooms = await openRooms(config, await openStore(choice, silentLog), silentLog);

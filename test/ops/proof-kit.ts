@@ -21,6 +21,7 @@ import type { ProofSubject } from '../../src/ops/backup/desk.ts';
 import type { Proof } from '../../src/ops/verify/proof.ts';
 import { digestTables, type SnapshotTable } from '../../src/store/snapshot.ts';
 import { type Engine, type FreshStorage, freshStorage } from '../setup/engines.ts';
+import { QUICK } from '../setup/quick.ts';
 
 export const ISSUER = 'https://id.example/auth';
 export const ID = '00000001-20261122T000439Z-k3f9';
@@ -202,9 +203,7 @@ async function settings(
     env: {
       AUTHSERVER_STATE_DIR: stateDir,
       AUTHSERVER_SERVER_ISSUER: ISSUER,
-      // Canaries and people sign in often here; how much that costs is not what is tried.
-      AUTHSERVER_PASSWORD_MEMORY: '8MiB',
-      AUTHSERVER_PASSWORD_PASSES: '1',
+      ...QUICK,
       AUTHSERVER_STORAGE_DRIVER: fresh.driver,
       ...(fresh.driver === 'postgres' && { AUTHSERVER_STORAGE_POSTGRES_DSN: fresh.dsn }),
       ...(fresh.driver === 'sqlite' && { AUTHSERVER_STORAGE_SQLITE_PATH: fresh.path }),

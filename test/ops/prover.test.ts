@@ -43,13 +43,20 @@ describeEngines('the thread that tries backups', (engine) => {
     expect(proof.findings.join()).toMatch(/cannot be restored/);
   });
 
-  story('goes behind the thread that serves, whose priority stays', async () => {
-    const before = getPriority();
-    const priorities: number[] = [];
-    await prove(source.subject(good), never, () => priorities.push(...prioritiesOf(process.pid)));
-    expect(Math.max(...priorities)).toBeGreaterThan(before);
-    expect(getPriority()).toBe(before);
-  });
+  story(
+    'goes as far behind the thread that serves as the settings say; the priority of that one stays',
+    async () => {
+      const before = getPriority();
+      for (const nice of [0, 7]) {
+        const priorities: number[] = [];
+        const config = { ...source.config, backup: { ...source.config.backup, nice } };
+        const progress = () => void priorities.push(...prioritiesOf(process.pid));
+        await makeProver(config, silentLog)(source.subject(good), { signal: never, progress });
+        expect(Math.max(...priorities)).toBe(before + nice);
+      }
+      expect(getPriority()).toBe(before);
+    },
+  );
 
   story('says of an archive that nothing opens that nothing opens it', async () => {
     const [key, other] = [makeIdentity(systemRandom), makeIdentity(systemRandom)];

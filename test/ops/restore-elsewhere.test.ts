@@ -11,13 +11,19 @@ import { systemClock } from '../../src/kernel/clock.ts';
 import type { Failure } from '../../src/kernel/errors.ts';
 import { silentLog } from '../../src/kernel/log.ts';
 import { systemRandom } from '../../src/kernel/random.ts';
+import { answerOf } from '../setup/command.ts';
 import { describeEngines, engines, type FreshStorage, freshStorage, inTurn } from '../setup/engines.ts';
 import { freePort } from '../setup/free-port.ts';
 import { storageChoice as choiceOf } from '../setup/fresh-store.ts';
-import { authserver, TestServer } from '../setup/server.ts';
+import { authserver, startServer } from '../setup/server.ts';
 import { ASKED, Installation } from './restore-kit.ts';
 
 const PATIENCE = 60_000;
+const LOGGED = {
+  AUTHSERVER_BACKUP_PLAINTEXT: 'true',
+  AUTHSERVER_RECOVERY_INTERVAL: '100ms',
+  AUTHSERVER_RECOVERY_LOG: 'true',
+};
 const hasBoth = engines.length === 2;
 
 function nameOf(fresh: FreshStorage): string {
@@ -138,18 +144,8 @@ describeEngines('a target that was copied', (engine) => {
     async () => {
       await using storage = await freshStorage(engine);
       await using empty = await freshStorage(engine);
-      const env = {
-        AUTHSERVER_BACKUP_PLAINTEXT: 'true',
-        AUTHSERVER_RECOVERY_INTERVAL: '100ms',
-        AUTHSERVER_RECOVERY_LOG: 'true',
-      };
-      await using server = await TestServer.prepare({ storage, env });
-      await server.start();
-      const run = async (...args: string[]) => {
-        const { code, stdout, stderr } = await server.cli([...args, '--json']);
-        expect(`${code} ${stderr}`).toMatch(/^0 /);
-        return JSON.parse(stdout.trim().split('\n').at(-1) ?? '');
-      };
+      await using server = await startServer({ storage, env: LOGGED });
+      const run = async (...args: string[]) => answerOf(await server.cli([...args, '--json']));
       await run('admin', 'user', 'create', 'eve', '--no-password');
       const { id } = await run('backup', 'create');
       await run('admin', 'user', 'disable', 'eve');
@@ -191,18 +187,8 @@ describe.skipIf(!hasBoth)('from SQLite to PostgreSQL (needs both engines)', () =
     await using storage = await freshStorage({ name: 'sqlite' });
     await using whole = await freshStorage({ name: 'postgres' });
     await using earlier = await freshStorage({ name: 'postgres' });
-    const env = {
-      AUTHSERVER_BACKUP_PLAINTEXT: 'true',
-      AUTHSERVER_RECOVERY_INTERVAL: '100ms',
-      AUTHSERVER_RECOVERY_LOG: 'true',
-    };
-    await using server = await TestServer.prepare({ storage, env });
-    await server.start();
-    const run = async (...args: string[]) => {
-      const { code, stdout, stderr } = await server.cli([...args, '--json']);
-      expect(`${code} ${stderr}`).toMatch(/^0 /);
-      return JSON.parse(stdout.trim().split('\n').at(-1) ?? '');
-    };
+    await using server = await startServer({ storage, env: LOGGED });
+    const run = async (...args: string[]) => answerOf(await server.cli([...args, '--json']));
     const add = (name: string) => run('admin', 'user', 'create', name, '--no-password');
     await add('before');
     await run('backup', 'create');

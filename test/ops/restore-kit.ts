@@ -26,6 +26,7 @@ import type { RestoreReceipt } from '../../src/ops/restore/receipt.ts';
 import { digestTables } from '../../src/store/snapshot.ts';
 import type { Store } from '../../src/store/store.ts';
 import { type Engine, type FreshStorage, freshStorage } from '../setup/engines.ts';
+import { QUICK } from '../setup/quick.ts';
 
 const PARTS = { clock: systemClock, random: systemRandom };
 
@@ -83,8 +84,8 @@ export class Installation implements AsyncDisposable {
       AUTHSERVER_STATE_DIR: folder,
       AUTHSERVER_STORAGE_DRIVER: fresh.driver,
       AUTHSERVER_OBSERVABILITY_LOGGING_LEVEL: 'error',
-      AUTHSERVER_PASSWORD_MEMORY: '8MiB',
-      AUTHSERVER_PASSWORD_PASSES: '1',
+      ...QUICK,
+      AUTHSERVER_RECOVERY_LOG: '',
       ...(fresh.driver === 'postgres' && { AUTHSERVER_STORAGE_POSTGRES_DSN: fresh.dsn }),
       ...more,
     };

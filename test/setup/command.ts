@@ -3,6 +3,7 @@
 
 import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
+import { expect } from 'vitest';
 import { programVersion } from '../../src/app/version.ts';
 import { commands, groups } from '../../src/cli/commands.ts';
 import type { World } from '../../src/cli/context.ts';
@@ -20,6 +21,13 @@ export interface CommandOptions {
   readonly stdin?: string;
   /** Somebody sits there and types. */
   readonly terminal?: boolean;
+}
+
+/** What a command answered that was asked for `--json` and did it. */
+export function answerOf({ code, stdout, stderr }: Outcome) {
+  // Both at once, so that a failure is told with its reason.
+  expect(`${code} ${stderr}`).toMatch(/^0 /);
+  return JSON.parse(stdout.trim().split('\n').at(-1) ?? '');
 }
 
 /** Runs the command to its end. */

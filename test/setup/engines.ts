@@ -48,7 +48,7 @@ export function inTurn(engine: Engine): (name: string, ...story: Story) => void 
   const isHeld = isLong || engines.length < ALL.length;
   return (name, ...story) => {
     const turn = ALL[createHash('sha256').update(name).digest().readUInt8() % ALL.length] ?? engine;
-    if (isHeld || turn === engine) run(name, story);
+    if (isHeld || turn === engine) Reflect.apply(test, undefined, [name, ...story]);
     else test.skip(`${name} (in turn: runs on ${turn.name})`, () => undefined);
   };
 }
@@ -57,14 +57,6 @@ type Work = () => Promise<void>;
 type Limit = { readonly timeout: number } | number;
 /** A limit before the work or after it, as `test` takes both. */
 type Story = readonly [Work] | readonly [Limit, Work] | readonly [Work, Limit];
-
-function run(name: string, [first, second]: Story): void {
-  const work = typeof first === 'function' ? first : second;
-  const limit = typeof first === 'function' ? second : first;
-  if (typeof work !== 'function') throw new TypeError(`${name} has nothing to do`);
-  const timeout = typeof limit === 'object' ? limit.timeout : limit;
-  test(name, typeof timeout === 'number' ? { timeout } : {}, work);
-}
 
 /** An empty store: a path in a new folder, or a new database on the shared server. */
 export function freshStorage(engine: Engine): Promise<FreshStorage> {

@@ -11,6 +11,7 @@ import { text } from 'node:stream/consumers';
 import { stringify } from 'yaml';
 import { type CommandOptions, type Outcome, runCommand } from './command.ts';
 import type { FreshStorage } from './engines.ts';
+import { QUICK } from './quick.ts';
 
 export type { CommandOptions, Outcome } from './command.ts';
 
@@ -110,11 +111,7 @@ export class TestServer {
       AUTHSERVER_ADMIN_ADDRESS: ':0',
       AUTHSERVER_STORAGE_DRIVER: storage.driver,
       ...(storage.driver === 'postgres' && { AUTHSERVER_STORAGE_POSTGRES_DSN: storage.dsn }),
-      // Argon2id at its cheapest: what is tested is what the server does around it.
-      AUTHSERVER_PASSWORD_MEMORY: '8MiB',
-      AUTHSERVER_PASSWORD_PASSES: '1',
-      // Half a minute after its first start it would make a backup for the log to begin with, and try it.
-      AUTHSERVER_RECOVERY_LOG: 'false',
+      ...QUICK,
     };
     return new TestServer(stateDir, { ...base, ...env }, configFile);
   }

@@ -15,7 +15,6 @@ import type { KeyRows } from '../../ops/backup/pack.ts';
 import { RECEIPTS_FILE, receiptsIn } from '../../ops/backup/receipts.ts';
 import type { Store } from '../../store/store.ts';
 import type { Config } from '../config.ts';
-import { storageChoice } from '../database.ts';
 import { pointInTimeWindows } from '../pgbackrest/windows.ts';
 import { expireBefore, logWindows } from '../recovery/windows.ts';
 import { programVersion } from '../version.ts';
@@ -63,7 +62,7 @@ export function makeBackupDesk(parts: DeskParts): BackupDesk {
     encryption: () => chosenEncryption(config, store),
     trust: () => backupTrust(config, store),
     receipts: receiptsIn(path.join(config.state_dir, RECEIPTS_FILE), () => clock.now()),
-    pack: makePacker(storageChoice(config), program, () => openSigningKey(config.state_dir, random).pem),
+    pack: makePacker(config, program, () => openSigningKey(config.state_dir, random).pem),
     prove: makeProver(config, log),
     readKeys: () => readKeyFiles(config, keyStores),
     signCanary: (rows) => signCanary(config, rows, { store, keyStores, clock, ids, log }),

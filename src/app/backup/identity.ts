@@ -6,7 +6,7 @@ import { type Clock, systemClock } from '../../kernel/clock.ts';
 import { Failure } from '../../kernel/errors.ts';
 import type { Random } from '../../kernel/random.ts';
 import type { BackupIdentity } from '../../ops/backup/identity.ts';
-import { RecoveryKeyRecords, type RecoveryKeyState } from '../../ops/backup/recovery-key.ts';
+import { type KnownSigners, RecoveryKeyRecords } from '../../ops/backup/recovery-key.ts';
 import type { Store } from '../../store/store.ts';
 import type { Config } from '../config.ts';
 import { writeRecoverySheet } from './recovery-sheet.ts';
@@ -31,7 +31,7 @@ export async function openBackupIdentity(
   const { id } = await store.deployment.get({});
   const records = new RecoveryKeyRecords({ settings: store.settings, clock });
   const signer = openSigningKey(config.state_dir, random);
-  await records.trust(signer.publicKey);
+  const known = await records.trust(signer.publicKey);
   const encryption = await chosenEncryption(config, store);
   if (!encryption) {
     throw new Failure('refused', 'There is no recovery key yet that a backup could be encrypted to.', {
@@ -42,7 +42,7 @@ export async function openBackupIdentity(
     deploymentId: id,
     encryption,
     signer,
-    trust: believed(config, await records.state()),
+    trust: believed(config, known),
   };
 }
 
@@ -56,10 +56,7 @@ export async function backupTrust(
 }
 
 /** Who was taken out stays out, also where the settings still name them. */
-function believed(
-  { backup }: Config,
-  { signers, distrusted }: Pick<RecoveryKeyState, 'signers' | 'distrusted'>,
-): readonly string[] {
+function believed({ backup }: Config, { signers, distrusted }: KnownSigners): readonly string[] {
   return [...new Set([...signers, ...backup.trusted_signers])].filter((each) => !distrusted.includes(each));
 }
 
@@ -115,7 +112,7 @@ export async function makeFirstRecoveryKey(
   if ((await records.state()).recipient !== undefined) return undefined;
   const identity = makeIdentity(random);
   if (!(await records.keepFirst(recipientOf(identity)))) return undefined;
-  const signers = await records.trust(openSigningKey(config.state_dir, random).publicKey);
+  const { signers } = await records.trust(openSigningKey(config.state_dir, random).publicKey);
   const { id } = await store.deployment.get({});
   const sheet = writeRecoverySheet({
     deploymentId: id,

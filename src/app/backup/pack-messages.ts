@@ -20,4 +20,6 @@ export type FromPacker =
   | { readonly written: Written }
   | { readonly failure: FailureParcel };
 
-export type ToPacker = { readonly tail: ArchiveTail } | 'stop';
+export interface ToPacker {
+  readonly tail: ArchiveTail;
+}

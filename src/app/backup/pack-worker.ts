@@ -1,31 +1,19 @@
 /** The thread that makes an archive: snapshot, compression, encryption and digests, into a file of the spool. */
-import { parentPort, workerData } from 'node:worker_threads';
 import type { ArchiveTail } from '../../archive/writer.ts';
 import { Failure } from '../../kernel/errors.ts';
 import type { PackAsks, PackProgress } from '../../ops/backup/pack.ts';
 import { packFailure } from '../../store/failure-parcel.ts';
-import { takeLowPriority } from './low-priority.ts';
 import { packArchive } from './pack-archive.ts';
 import type { FromPacker, PackJob, ToPacker } from './pack-messages.ts';
+import { openThreadEnd } from './thread-end.ts';
 
-const port = parentPort;
-if (!port) throw new Error('archives are made by a worker thread');
-takeLowPriority();
-const stopped = new AbortController();
 const tail = Promise.withResolvers<ArchiveTail>();
 // Nobody may wait for it any more, or nobody ever has.
 tail.promise.catch(() => undefined);
-const tell = (message: FromPacker) => port.postMessage(message);
-
-port.on('message', (message: ToPacker) => {
-  if (message !== 'stop') {
-    tail.resolve(message.tail);
-    return;
-  }
-  stopped.abort();
-  tail.reject(new Failure('interrupted', 'The backup was stopped.'));
-  port.close();
-});
+const { job, tell, signal } = openThreadEnd<PackJob, FromPacker, ToPacker>(
+  (message) => tail.resolve(message.tail),
+  () => tail.reject(new Failure('interrupted', 'The backup was stopped.')),
+);
 
 const asks: PackAsks = {
   begun: () => tell({ begun: true }),
@@ -34,8 +22,8 @@ const asks: PackAsks = {
     return tail.promise;
   },
 };
-const watch = { progress: (progress: PackProgress) => tell({ progress }), signal: stopped.signal };
-packArchive(workerData as PackJob, asks, watch).then(
+const watch = { progress: (progress: PackProgress) => tell({ progress }), signal };
+packArchive(job, asks, watch).then(
   (written) => tell({ written }),
   (error: unknown) => tell({ failure: packFailure(error) }),
 );

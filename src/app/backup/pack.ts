@@ -3,20 +3,23 @@ import type { Written } from '../../archive/writer.ts';
 import { Failure } from '../../kernel/errors.ts';
 import type { Packer } from '../../ops/backup/pack.ts';
 import { unpackFailure } from '../../store/failure-parcel.ts';
-import type { StorageChoice } from '../open-store.ts';
+import type { Config } from '../config.ts';
+import { storageChoice } from '../database.ts';
 import type { FromPacker, PackJob, ToPacker } from './pack-messages.ts';
 import { runThread } from './thread.ts';
 
 const WORKER = new URL('./pack-worker.ts', import.meta.url);
 
 /** @param signingKey PKCS #8 of the key that signs the archive */
-export function makePacker(storage: StorageChoice, program: string, signingKey: () => string): Packer {
+export function makePacker(config: Config, program: string, signingKey: () => string): Packer {
+  const storage = storageChoice(config);
   return (request, asks, { progress, signal }) =>
-    runThread<FromPacker, ToPacker, Written>(
+    runThread<PackJob, FromPacker, ToPacker, Written>(
       {
         file: WORKER,
         name: 'backup',
-        job: { request, storage, program, signingKey: signingKey() } satisfies PackJob,
+        job: { request, storage, program, signingKey: signingKey() },
+        nice: config.backup.nice,
         hear(message, thread) {
           if ('progress' in message) progress(message.progress);
           else if ('begun' in message) asks.begun();

@@ -54,9 +54,12 @@ export function makeBench(config: Config, scratch: Scratch, parts: ProofParts): 
 
 /** Failures: `interrupted` once nobody wants it any more. */
 export function heed(signal: AbortSignal): void {
-  if (!signal.aborted) return;
-  throw new Failure('interrupted', 'The verification was cancelled before its end.', {
-    cause: signal.reason,
+  if (signal.aborted) throw cancelled(signal.reason);
+}
+
+export function cancelled(cause?: unknown): Failure {
+  return new Failure('interrupted', 'The verification was cancelled before its end.', {
+    cause,
     hint: 'Nothing was changed. Run it again.',
   });
 }

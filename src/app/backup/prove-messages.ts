@@ -20,4 +20,4 @@ export type FromProver =
   | { readonly failure: FailureParcel; readonly cannotRead: boolean };
 
 /** Each wish for bytes has one answer: some, none at the end, or why there are no more. */
-export type ToProver = { readonly bytes: Uint8Array | null } | { readonly broken: FailureParcel } | 'stop';
+export type ToProver = { readonly bytes: Uint8Array | null } | { readonly broken: FailureParcel };

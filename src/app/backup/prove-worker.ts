@@ -1,41 +1,34 @@
 /** The thread that restores and tries a backup. */
 import { inspect } from 'node:util';
-import { parentPort, workerData } from 'node:worker_threads';
 import { CannotRead } from '../../archive/format.ts';
 import { systemClock } from '../../kernel/clock.ts';
 import type { Log } from '../../kernel/log.ts';
 import { systemRandom } from '../../kernel/random.ts';
 import { packFailure, unpackFailure } from '../../store/failure-parcel.ts';
-import { takeLowPriority } from './low-priority.ts';
 import { proveBackup } from './prove.ts';
 import type { FromProver, ProofJob, ToProver } from './prove-messages.ts';
+import { openThreadEnd } from './thread-end.ts';
 
 /** Pieces that are on their way at once: more would only take memory, fewer make the thread wait for the server's. */
 const AHEAD = 8;
 
-const port = parentPort;
-if (!port) throw new Error('backups are tried by a worker thread');
-const tell = (message: FromProver) => port.postMessage(message);
-const stopped = new AbortController();
 const expected: PromiseWithResolvers<Uint8Array | null>[] = [];
-
-port.on('message', (message: ToProver) => {
-  if (message === 'stop') {
-    stopped.abort();
+const { job, tell, signal } = openThreadEnd<ProofJob, FromProver, ToProver>(
+  (message) => {
+    const next = expected.shift();
+    if ('bytes' in message) next?.resolve(message.bytes);
+    else next?.reject(unpackFailure(message.broken));
+  },
+  () => {
     for (const { resolve } of expected.splice(0)) resolve(null);
-    port.close();
-  } else if ('bytes' in message) expected.shift()?.resolve(message.bytes);
-  else expected.shift()?.reject(unpackFailure(message.broken));
-});
+  },
+);
 
-takeLowPriority();
-const { config, subject } = workerData as ProofJob;
-const { signal } = stopped;
 const log: Log = { debug: say('debug'), info: say('debug'), warn: say('warn'), error: say('warn') };
 const parts = { clock: systemClock, random: systemRandom, log, signal };
 proveBackup(
-  config,
-  { ...subject, archive: archive() },
+  job.config,
+  { ...job.subject, archive: archive() },
   { ...parts, progress: (step) => tell({ step }) },
 ).then(
   (proof) => tell({ proof }),

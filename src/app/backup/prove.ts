@@ -2,7 +2,6 @@
  * The proof of a backup: it is restored into a scratch place of the configured engine, held to its manifest, and served to a
  * canary. Nothing of it stays, and nothing of the live server is touched.
  */
-import path from 'node:path';
 import { CannotRead } from '../../archive/format.ts';
 import { type OpenArchive, openArchive } from '../../archive/reader.ts';
 import { Failure } from '../../kernel/errors.ts';
@@ -13,7 +12,7 @@ import type { Config } from '../config.ts';
 import { storageChoice } from '../database.ts';
 import type { StorageChoice } from '../open-store.ts';
 import { Files } from '../restore/files.ts';
-import { openScratch } from '../scratch.ts';
+import { openScratch, scratchParent } from '../scratch.ts';
 import { type Unpacked, unpackInto } from '../unpack.ts';
 import { heed, makeBench, type ProofBench, type ProofParts } from './prove-bench.ts';
 import { examine } from './prove-content.ts';
@@ -29,7 +28,7 @@ const CONNECTIONS = 3;
  */
 export async function proveBackup(config: Config, subject: ProofSubject, parts: ProofParts): Promise<Proof> {
   const choice = scratchChoice(config);
-  const parent = path.join(config.state_dir, 'scratch');
+  const parent = scratchParent(config);
   if (choice.driver === 'sqlite') await checkRoom(parent, subject.unpackedSize ?? 0);
   await using scratch = await openScratch(choice, parent);
   const bench = makeBench(config, scratch, parts);

@@ -3,12 +3,13 @@
  * meanwhile do not wait. The bytes come from here, where the targets are.
  */
 import { CannotRead } from '../../archive/format.ts';
-import { Failure } from '../../kernel/errors.ts';
+import type { Failure } from '../../kernel/errors.ts';
 import type { Log } from '../../kernel/log.ts';
 import type { Prover } from '../../ops/backup/desk.ts';
 import { type Proof, troubleHere } from '../../ops/verify/proof.ts';
 import { packFailure, unpackFailure } from '../../store/failure-parcel.ts';
 import type { Config } from '../config.ts';
+import { cancelled } from './prove-bench.ts';
 import type { FromProver, ProofJob, ToProver } from './prove-messages.ts';
 import { runThread, type Thread } from './thread.ts';
 
@@ -27,7 +28,9 @@ export function makeProver(config: Config, log: Log): Prover {
     };
     const job: ProofJob = { config, subject };
     try {
-      return await runThread({ file: WORKER, name: 'proof', job, hear, stopped }, signal);
+      const { nice } = config.backup;
+      const task = { file: WORKER, name: 'proof', job, nice, hear, stopped: () => cancelled() };
+      return await runThread(task, signal);
     } finally {
       await turn;
       await source.return?.();
@@ -52,11 +55,4 @@ function failureOf({ failure, cannotRead }: Extract<FromProver, { failure: unkno
   if (!cannotRead) return unpacked;
   const { message, detail, hint } = unpacked;
   return new CannotRead(message, { ...(detail && { detail }), ...(hint && { hint }) });
-}
-
-/** The same words as within the thread: whoever is first is heard. */
-function stopped(): Failure {
-  return new Failure('interrupted', 'The verification was cancelled before its end.', {
-    hint: 'Nothing was changed. Run it again.',
-  });
 }

@@ -4,7 +4,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { recipientOf } from '../../archive/age-keys.ts';
-import type { Trust } from '../../archive/signature.ts';
+import { SIGNER_KEY, type Trust } from '../../archive/signature.ts';
 import { Failure } from '../../kernel/errors.ts';
 
 export interface RecoverySheet {
@@ -28,7 +28,6 @@ export async function readSheetIn(file: string): Promise<RecoverySheet> {
 
 const LONGEST = 64 * 1024;
 const COMMENT = /^#\s*(deployment|signer):\s*(\S+)\s*$/;
-const SIGNER = /^[A-Za-z0-9_-]{43}$/;
 
 /**
  * Reads a sheet, a plain age identity file, or nothing but the key. Post-quantum identities (`AGE-SECRET-KEY-PQ-1...`) pass.
@@ -49,7 +48,7 @@ export function readRecoverySheet(text: string): RecoverySheet {
       if (deploymentId !== undefined && deploymentId !== value) throw wrong('it names two deployments');
       deploymentId = value;
     } else if (name === 'signer') {
-      if (!SIGNER.test(value)) throw wrong(`line ${at + 1} holds no public signing key`);
+      if (!SIGNER_KEY.test(value)) throw wrong(`line ${at + 1} holds no public signing key`);
       signers.push(value);
     } else if (line !== '' && !line.startsWith('#')) identities.push(identityIn(line, at + 1));
   }

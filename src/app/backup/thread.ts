@@ -8,11 +8,19 @@ import { Failure } from '../../kernel/errors.ts';
  */
 const PATIENCE = 20_000;
 
-export interface ThreadTask<From, To, Result> {
+/** What a thread is told besides messages of its own. */
+export const STOP = 'stop';
+
+/** What a thread is started with. */
+export interface ThreadStart<Job> {
+  readonly job: Job;
+  /** As nice(2) counts; `backup.nice` of the settings. */
+  readonly nice: number;
+}
+
+export interface ThreadTask<Job, From, To, Result> extends ThreadStart<Job> {
   readonly file: URL;
   readonly name: string;
-  /** What the thread is started with. */
-  readonly job: unknown;
   /** Told of each message, until the thread has ended. */
   hear(message: From, thread: Thread<To, Result>): void;
   /** What is thrown when nobody wants it any more. */
@@ -27,14 +35,15 @@ export interface Thread<To, Result> {
 }
 
 /**
- * Answers once the thread is gone. It is told `stop` when the signal is aborted, and when it has answered.
+ * Answers once the thread is gone. It is told `STOP` when the signal is aborted, and when it has answered.
  * Failures: what `hear` rejects with, what `stopped` answers, `internal` when the thread breaks.
  */
-export async function runThread<From, To, Result>(
-  { file, name, job, hear, stopped }: ThreadTask<From, To, Result>,
+export async function runThread<Job, From, To, Result>(
+  { file, name, job, nice, hear, stopped }: ThreadTask<Job, From, To, Result>,
   signal: AbortSignal,
 ): Promise<Result> {
-  const worker = new Worker(file, { workerData: job, name });
+  const start: ThreadStart<Job> = { job, nice };
+  const worker = new Worker(file, { workerData: start, name });
   const exited = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
   const done = Promise.withResolvers<Result>();
   const thread: Thread<To, Result> = {
@@ -43,7 +52,7 @@ export async function runThread<From, To, Result>(
     reject: done.reject,
   };
   const stop = () => {
-    worker.postMessage('stop');
+    worker.postMessage(STOP);
     done.reject(stopped());
   };
   worker.on('message', (message: From) => hear(message, thread));
@@ -55,7 +64,7 @@ export async function runThread<From, To, Result>(
     return await done.promise;
   } finally {
     signal.removeEventListener('abort', stop);
-    worker.postMessage('stop');
+    worker.postMessage(STOP);
     const late = setTimeout(() => void worker.terminate(), PATIENCE);
     await exited;
     clearTimeout(late);

@@ -2,6 +2,7 @@
 import path from 'node:path';
 import { Cron } from 'croner';
 import { z } from 'zod';
+import { SIGNER_KEY } from '../../archive/signature.ts';
 import { BETWEEN_TARGETS, readTarget } from './backup-target.ts';
 import { duration, type Facts, file, integer, list, optional, section, text, truth } from './key.ts';
 
@@ -20,7 +21,7 @@ const recipient = z
 
 const signer = z
   .string('must hold only texts')
-  .regex(/^[A-Za-z0-9_-]{43}$/, 'must hold only public signing keys (43 characters, from a recovery sheet)');
+  .regex(SIGNER_KEY, 'must hold only public signing keys (43 characters, from a recovery sheet)');
 
 const count = { min: 0, max: 10_000 } as const;
 
@@ -63,6 +64,13 @@ export const backup = section(
       text: 'Whether each new backup is read back, restored into a scratch database and tried. What has not been tried does not count.',
       default: true,
     }),
+    nice: integer(
+      { min: 0, max: 19 },
+      {
+        text: 'How far the threads that make and try backups go behind those that serve, as `nice` counts; on Linux. 0 where a backup must not take longer on a machine that is busy with other things.',
+        default: 10,
+      },
+    ),
     prune: truth({
       text: 'Whether a scheduled backup is followed by the removal of what no rule keeps. Switch it off where the server may not delete, and run `authserver backup prune` where somebody may.',
       default: true,

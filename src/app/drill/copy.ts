@@ -142,7 +142,7 @@ async function takeOverBackups(
   const recipient = recipientOf(identity);
   const records = new RecoveryKeyRecords({ settings: store.settings, clock });
   await records.replace(recipient);
-  const signers = await records.trust(signer.publicKey);
+  const { signers } = await records.trust(signer.publicKey);
   const { id } = await store.deployment.get({});
   const text = writeRecoverySheet({ deploymentId: id, signers, recipient, identity, madeAt: clock.now() });
   writeFileSync(sheet, text, { mode: 0o600 });

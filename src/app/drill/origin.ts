@@ -72,7 +72,7 @@ async function packOnce(config: Config, parts: OriginParts): Promise<OpenArchive
   const madeAt = clock.now();
   const id = makeBackupId(1, madeAt, random);
   const read = [await keyTexts(config)];
-  const pack = makePacker(storageChoice(config), programVersion(), () => signer.pem);
+  const pack = makePacker(config, programVersion(), () => signer.pem);
   await pack(
     {
       ...{ id, sequence: 1, deploymentId, madeAt, tags: ['drill'], file },

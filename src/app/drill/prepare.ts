@@ -13,7 +13,7 @@ import type { Config } from '../config.ts';
 import { storageChoice } from '../database.ts';
 import { Files } from '../restore/files.ts';
 import { sizeOfDatabase } from '../restore/staging.ts';
-import { openScratch } from '../scratch.ts';
+import { openScratch, scratchParent } from '../scratch.ts';
 import { prepareStateDir } from '../state-dir.ts';
 import { type Copy, copyStateDir, layDown } from './copy.ts';
 import { groundOf } from './ground.ts';
@@ -39,7 +39,7 @@ export async function prepareCopy(
   const { random, key, sabotage = (ground) => ground } = parts;
   const choice = storageChoice(config);
   await checkRoom(config);
-  const scratch = undo.use(await openScratch(choice, path.join(config.state_dir, 'scratch')));
+  const scratch = undo.use(await openScratch(choice, scratchParent(config)));
   const stateDir = copyStateDir(scratch);
   prepareStateDir(stateDir);
   const signer = openSigningKey(stateDir, random);

@@ -1,5 +1,4 @@
 /** The rows of single things out of a backup of whatever age, as they would be on today's schema. */
-import path from 'node:path';
 import type { OpenArchive } from '../../archive/reader.ts';
 import { systemClock } from '../../kernel/clock.ts';
 import { systemRandom } from '../../kernel/random.ts';
@@ -9,7 +8,7 @@ import { timeline } from '../../store/migrations/timeline.ts';
 import type { SnapshotPart } from '../../store/snapshot.ts';
 import type { Config } from '../config.ts';
 import { migrateSchema } from '../open-store.ts';
-import { openScratch } from '../scratch.ts';
+import { openScratch, scratchParent } from '../scratch.ts';
 import { readSnapshot } from '../snapshots.ts';
 import { unpackInto } from '../unpack.ts';
 import { type BackupRequest, openBackup, rowsOf } from './open-backup.ts';
@@ -64,7 +63,7 @@ async function throughScratch(
 ): Promise<void> {
   // Rows are the same on both engines; a file is enough for them.
   const file = { driver: 'sqlite', sqlite: { path: '', wal: false } } as const;
-  await using scratch = await openScratch(file, path.join(config.state_dir, 'scratch'));
+  await using scratch = await openScratch(file, scratchParent(config));
   const parts = { clock: systemClock, random: systemRandom };
   await unpackInto(scratch.storage, archive, { ...parts, signal });
   await migrateSchema(scratch.storage, { ...parts, stop: signal });

@@ -1,5 +1,4 @@
 /** An archive as the origin of a restore: its rows, taken on by the recovery log, and its keys. */
-import path from 'node:path';
 import type { FormatRecord } from '../../archive/manifest.ts';
 import { openArchive, type ReadOptions } from '../../archive/reader.ts';
 import type { LogReading } from '../../ops/recovery/log-reader.ts';
@@ -7,7 +6,7 @@ import type { LogFacts, SessionFate } from '../../ops/restore/plan.ts';
 import type { Config } from '../config.ts';
 import type { StorageChoice } from '../open-store.ts';
 import { stageFromRows } from '../restore-rows.ts';
-import { openScratch } from '../scratch.ts';
+import { openScratch, scratchParent } from '../scratch.ts';
 import { unpackInto } from '../unpack.ts';
 import { compareRows } from './compare.ts';
 import { replayInto, revocationsIn } from './log.ts';
@@ -32,9 +31,9 @@ export interface Pictured {
   readonly picked: Picked;
 }
 
-/** Where rows are taken on by the log that cannot be where they are to be. */
-export function scratchParent({ state_dir }: Pick<Config, 'state_dir'>): string {
-  return path.join(state_dir, 'scratch');
+/** Everything that was committed until then is in the backup, ms. */
+export function knownFrom({ source, format }: Pick<Picked, 'source' | 'format'>): number {
+  return source.entry?.record?.recovery_point.from ?? format.made_at;
 }
 
 export function archiveOrigin(
@@ -44,7 +43,6 @@ export function archiveOrigin(
   { clock, random }: WorldParts,
 ): Origin {
   const { source, reading, format, logReading } = picked;
-  const from = source.entry?.record?.recovery_point.from ?? format.made_at;
   const until = { to: request.to, isWhole: request.sessions === 'keep' };
   const unpack = async (into: StorageChoice, signal: AbortSignal): Promise<Filled> => {
     const whole = { ...reading, id: format.id, deploymentId: format.deployment_id, signal };
@@ -55,7 +53,7 @@ export function archiveOrigin(
   const replay = (into: StorageChoice, signal: AbortSignal) =>
     replayInto(into, { ...logReading, signal }, until);
   const revocations = async (signal: AbortSignal) => {
-    const logged = await revocationsIn(config, { ...logReading, signal }, from);
+    const logged = await revocationsIn(config, { ...logReading, signal }, knownFrom(picked));
     return { rows: [...logged.rows, ...present.revocations], notes: logged.notes };
   };
   const origin = { verb: 'restore', from: format.id, revocations } as const;

@@ -20,9 +20,8 @@ export function chooseDestination(
   return { storage, isElsewhere: true };
 }
 
-/** The database that the settings name, or the one that somebody names instead. */
-function destinationOf(config: Config, into: string | undefined): StorageChoice {
-  if (into === undefined) return storageChoice(config);
+/** The database that somebody names. */
+function destinationOf(config: Config, into: string): StorageChoice {
   if (/^postgres(ql)?:\/\//.test(into)) {
     if (!URL.canParse(into)) {
       throw new Failure('invalid_input', 'The address of the PostgreSQL database is none.', { hint: PLACES });

@@ -13,6 +13,7 @@ import { openPlaces } from '../backup/places.ts';
 import type { Config } from '../config.ts';
 import type { StorageChoice } from '../open-store.ts';
 import { readRevocations, replayLog } from '../recovery/log-source.ts';
+import { scratchParent } from '../scratch.ts';
 
 /** The backup that the log is to go on from. Times are ms. */
 export interface LoggedBackup {
@@ -85,7 +86,7 @@ export async function replayInto(
 
 /** What the log knows of access that was taken away after a time (ms). It never fails: what is not known is told. */
 export async function revocationsIn(config: Config, reading: LogReading, after: number): Promise<TakenAway> {
-  const parent = path.join(config.state_dir, 'scratch');
+  const parent = scratchParent(config);
   await mkdir(parent, { recursive: true, mode: 0o700 });
   const scratch = await mkdtemp(path.join(parent, 'restore-log-'));
   try {

@@ -14,8 +14,9 @@ import {
 import { nameOf, timeline } from '../../store/migrations/timeline.ts';
 import type { Config } from '../config.ts';
 import { storageChoice } from '../database.ts';
+import { scratchParent } from '../scratch.ts';
 import { readState, stateFiles } from '../state-dir.ts';
-import { archiveOrigin, type Picked, type Pictured, scratchParent } from './archive-origin.ts';
+import { archiveOrigin, knownFrom, type Picked, type Pictured } from './archive-origin.ts';
 import { checkEmpty, chooseDestination, placeName } from './destination.ts';
 import { type KeyRequest, type KeysAtHand, keysAtHand } from './keys-at-hand.ts';
 import { readingOf, surveyFrom } from './log.ts';
@@ -174,10 +175,9 @@ async function factsOf(
 }
 
 /** Access that was taken away since may be known to the log, also where the rows are not taken on by it. */
-async function knowsMore({ source, format, logReading }: Picked): Promise<boolean> {
-  const from = source.entry?.record?.recovery_point.from ?? format.made_at;
-  const chains = await surveyLog(logReading);
-  return chains.some(({ until }) => until > from);
+async function knowsMore(picked: Picked): Promise<boolean> {
+  const chains = await surveyLog(picked.logReading);
+  return chains.some(({ until }) => until > knownFrom(picked));
 }
 
 /** How much larger rows are than an archive of them, where no record says it. */

@@ -84,7 +84,11 @@ export async function findBackup(
   }
   if (found.length > 0) return { copies: found, silent };
   if (problems[0]) throw problems[0];
-  throw new Failure('not_found', `There is no backup ${id}.`, {
+  throw noSuchBackup(id);
+}
+
+export function noSuchBackup(id: string): Failure {
+  return new Failure('not_found', `There is no backup ${id}.`, {
     hint: '`authserver backup list` shows what there is.',
   });
 }

@@ -45,9 +45,12 @@ export class RecoveryKeyRecords {
     const recipient = await this.#get(RECIPIENT);
     const confirmed = JSON.parse((await this.#get(CONFIRMED)) ?? '{}') as { recipient?: string; at?: number };
     const isOfThisKey = recipient !== undefined && confirmed.recipient === recipient;
-    const [signers, distrusted] = [await this.#get(SIGNERS), await this.#get(DISTRUSTED)];
-    const known = knownSigners((name) => (name === SIGNERS ? signers : distrusted));
-    return { recipient, confirmedAt: isOfThisKey ? confirmed.at : undefined, ...known };
+    const [signers, distrusted] = [await this.#list(SIGNERS), await this.#list(DISTRUSTED)];
+    return {
+      recipient,
+      confirmedAt: isOfThisKey ? confirmed.at : undefined,
+      ...sifted(signers, distrusted),
+    };
   }
 
   /** Keeps the public half of a first key. False: another process was quicker, and this key is of no use. */
@@ -71,18 +74,20 @@ export class RecoveryKeyRecords {
   }
 
   /**
-   * Adds a public signing key to those that are believed; all of them.
+   * Adds a public signing key to those that are believed; answers who is and who is not.
    * Failures: `refused` when it was taken out, `unavailable`.
    */
-  async trust(signer: string): Promise<Trust> {
-    if ((await this.state()).distrusted.includes(signer)) throw takenOut();
-    return this.#change(SIGNERS, (known) => (known.includes(signer) ? known : [...known, signer]));
+  async trust(signer: string): Promise<KnownSigners> {
+    const distrusted = await this.#list(DISTRUSTED);
+    if (distrusted.includes(signer)) throw takenOut();
+    const signers = await this.#change(SIGNERS, (known) => withKey(known, signer));
+    return sifted(signers, distrusted);
   }
 
   /** Takes a public signing key out of those that are believed, for good. Failures: `unavailable`. */
   async distrust(signer: string): Promise<void> {
     // First: were this the last that is done, its signatures would count no more.
-    await this.#change(DISTRUSTED, (known) => (known.includes(signer) ? known : [...known, signer]));
+    await this.#change(DISTRUSTED, (known) => withKey(known, signer));
     await this.#change(SIGNERS, (known) =>
       known.includes(signer) ? known.filter((each) => each !== signer) : known,
     );
@@ -104,6 +109,10 @@ export class RecoveryKeyRecords {
     });
   }
 
+  async #list(name: string): Promise<Trust> {
+    return readSigners(await this.#get(name));
+  }
+
   async #get(name: string): Promise<string | undefined> {
     return (await this.#settings.get({ name }))?.value;
   }
@@ -122,11 +131,15 @@ export const SIGNER_SETTINGS: readonly string[] = [SIGNERS, DISTRUSTED];
 
 /** @param setting the value of one of `SIGNER_SETTINGS` */
 export function knownSigners(setting: (name: string) => string | undefined): KnownSigners {
-  const distrusted = readSigners(setting(DISTRUSTED));
-  return {
-    signers: readSigners(setting(SIGNERS)).filter((each) => !distrusted.includes(each)),
-    distrusted,
-  };
+  return sifted(readSigners(setting(SIGNERS)), readSigners(setting(DISTRUSTED)));
+}
+
+function sifted(signers: Trust, distrusted: Trust): KnownSigners {
+  return { signers: signers.filter((each) => !distrusted.includes(each)), distrusted };
+}
+
+function withKey(known: Trust, signer: string): Trust {
+  return known.includes(signer) ? known : [...known, signer];
 }
 
 function readSigners(value: string | undefined): Trust {

@@ -10,7 +10,7 @@ import type { Signer, Trust } from '../../archive/signature.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { asFailure, Failure } from '../../kernel/errors.ts';
 import type { Watch } from '../../kernel/watch.ts';
-import { readCatalogs, type TargetCatalog } from '../backup/catalog.ts';
+import { noSuchBackup, readCatalogs, type TargetCatalog } from '../backup/catalog.ts';
 import type { BackupCaller, Prover } from '../backup/desk.ts';
 import type { BackupPlace } from '../backup/place.ts';
 import type { VerifiedBackup } from '../backup/remembered.ts';
@@ -149,16 +149,10 @@ class Verifying {
     if (found.length > 0 || isGone) return found;
     const problem = catalogs.find((each) => each.problem !== null)?.problem;
     if (typeof problem === 'string') throw new Failure('unavailable', problem);
-    throw new Failure(
-      'not_found',
-      id === undefined ? 'There is no backup yet.' : `There is no backup ${id}.`,
-      {
-        hint:
-          id === undefined
-            ? 'Make one: `authserver backup create`.'
-            : '`authserver backup list` shows what there is.',
-      },
-    );
+    if (id !== undefined) throw noSuchBackup(id);
+    throw new Failure('not_found', 'There is no backup yet.', {
+      hint: 'Make one: `authserver backup create`.',
+    });
   }
 
   /** By its sequence, whatever the clocks said. */
