@@ -1,3 +1,4 @@
+import * as nodeDisk from 'node:fs/promises';
 import { mkdtemp, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,7 +7,7 @@ import { systemRandom } from '../../kernel/random.ts';
 import { collect, gather } from '../archive.test-kit.ts';
 import { readHolding } from '../catalog.ts';
 import { checkArchive } from '../reader.ts';
-import { Folder } from './folder.ts';
+import { type Disk, Folder } from './folder.ts';
 import { idOf, listed, publish, signer } from './publish.test-kit.ts';
 import { copyBackup, makeTarget, type Target } from './target.ts';
 
@@ -65,6 +66,21 @@ describe('keeping backups', () => {
     const at = join(folder, 'a', 'b', 'c');
     await Promise.all([1, 2, 3, 4].map((sequence) => publish(open(at), sequence)));
     expect(await listed(open(at))).toEqual([1, 2, 3, 4].map((sequence) => idOf(sequence)));
+  });
+
+  test('another process may make the folder above at any moment', async () => {
+    const above = join(folder, 'a');
+    const mkdir = async (...[path, options]: Parameters<typeof nodeDisk.mkdir>) => {
+      const outcome = nodeDisk.mkdir(path, options);
+      await outcome.catch(() => undefined);
+      await nodeDisk.mkdir(above, { recursive: true });
+      return outcome;
+    };
+    const disk = { ...nodeDisk, mkdir } as unknown as Disk;
+    const shelf = new Folder({ folder: join(above, 'b'), random: systemRandom, disk });
+    const target = makeTarget('local', shelf);
+    await publish(target, 1);
+    expect(await listed(target)).toEqual([idOf(1)]);
   });
 
   test('an empty target, and a folder that is not there yet', async () => {

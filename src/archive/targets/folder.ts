@@ -105,10 +105,12 @@ export class Folder implements Shelf {
       await make();
     } catch (error) {
       if (codeOf(error) !== 'ENOENT') return await this.#unlessFolder(folder, error);
-      if ((await this.#disk.stat(parent).catch(unlessMissing)) !== undefined) throw this.#noPlace(error);
-      await this.#make(parent);
-      // Another process may have been quicker.
-      await make().catch((second: unknown) => this.#unlessFolder(folder, second));
+      if ((await this.#disk.stat(parent).catch(unlessMissing)) === undefined) await this.#make(parent);
+      // There is a parent now, made here or by another process, which may be the quicker one here too.
+      await make().catch((second: unknown) => {
+        if (codeOf(second) === 'ENOENT') throw this.#noPlace(second);
+        return this.#unlessFolder(folder, second);
+      });
     }
     await this.#flush(parent);
   }
