@@ -191,7 +191,7 @@ function checkTime({ to, backup, log, now }: RestoreFacts): Failure | undefined 
   if (log !== undefined && to <= log.reaches) return undefined;
   const reach = log === undefined ? 'does not go on from this backup' : `ends at ${shown(log.reaches)}`;
   return new Failure('refused', `The recovery log ${reach}, so ${shown(to)} cannot be reached.`, {
-    hint: '`authserver backup list` shows the window that can be reached. Without --to the backup itself is restored.',
+    hint: '`authserver backup list` shows the window that can be reached; where no backup is named, --to finds the one to begin with. Without --to the backup itself is restored.',
   });
 }
 
