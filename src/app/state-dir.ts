@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { Failure } from '../kernel/errors.ts';
+import { asFailure, Failure } from '../kernel/errors.ts';
 import type { Config } from './config.ts';
 
 /** What the server keeps in the state directory beside the database and the keys. */
@@ -68,8 +68,22 @@ export function tryLock({ state_dir, storage }: Config): StateLock | undefined {
     }
     held.push(lock);
   }
-  writeState(state_dir, stateFiles.pid, `${process.pid}\n`);
+  try {
+    notePid(state_dir);
+  } catch (error) {
+    release();
+    throw error;
+  }
   return { release, [Symbol.dispose]: release };
+}
+
+/** On a disk that is full there is no note of it: the commands that make room have to run. */
+function notePid(stateDir: string): void {
+  try {
+    writeState(stateDir, stateFiles.pid, `${process.pid}\n`);
+  } catch (error) {
+    if (asFailure(error).code !== 'unavailable') throw error;
+  }
 }
 
 /** The process that says it holds the lock. */
@@ -87,7 +101,7 @@ export function lockedFailure(stateDir: string): Failure {
 
 /**
  * Writes a small file of the state directory: a reader sees the old or the new one, whatever moment the power goes.
- * Failures: `configuration`.
+ * Failures: `configuration`, `unavailable` where there is no room.
  */
 export function writeState(stateDir: string, name: string, content: string): void {
   const target = path.join(stateDir, name);
@@ -105,7 +119,17 @@ export function writeState(stateDir: string, name: string, content: string): voi
     renameSync(`${target}.tmp`, target);
     flushFolder(stateDir);
   } catch (cause) {
+    letGoOf(`${target}.tmp`);
     throw unusable(stateDir, cause);
+  }
+}
+
+/** Half a file takes room where there may be none. */
+function letGoOf(file: string): void {
+  try {
+    rmSync(file, { force: true });
+  } catch {
+    // It is no file of ours, which the failure that led here tells.
   }
 }
 
@@ -148,6 +172,7 @@ function lockFiles(stateDir: string, storage: Config['storage']): readonly strin
 }
 
 const SQLITE_BUSY = 5;
+const FULL: ReadonlySet<unknown> = new Set(['ENOSPC', 'EDQUOT']);
 
 /**
  * An exclusive transaction on a file that holds nothing: the one lock of node:sqlite that the kernel takes back when the
@@ -169,6 +194,13 @@ export function lockFile(file: string): DatabaseSync | undefined {
 }
 
 function unusable(place: string, cause: unknown): Failure {
+  if (FULL.has((cause as { code?: unknown }).code)) {
+    return new Failure('unavailable', `There is no room left for the state of the server in ${place}.`, {
+      detail: String(cause),
+      hint: 'Make room on that disk, then try again. Nothing that was stored is lost.',
+      cause,
+    });
+  }
   return new Failure('configuration', `The server cannot keep its state in ${place}.`, {
     detail: cause instanceof Error ? cause.message : String(cause),
     hint: 'Choose a folder that this user may write to, on a local disk (AUTHSERVER_STATE_DIR).',

@@ -15,7 +15,7 @@ import { QUICK } from './quick.ts';
 
 export type { CommandOptions, Outcome } from './command.ts';
 
-const COMMAND = path.join(import.meta.dirname, '..', '..', 'bin', 'authserver');
+export const COMMAND = path.join(import.meta.dirname, '..', '..', 'bin', 'authserver');
 
 /** Settings of the machine that runs the tests must not reach the product. */
 const FOREIGN = /^(AUTHSERVER_|AUTHPLANE_|HELLOJOHN_|DATABASE_URL$|npm_)/;

@@ -94,6 +94,9 @@ export function verifyFailure({ outcome, backups, missing, targets }: VerifyRepo
       : [],
   );
   return new Failure('unavailable', `Not every backup could be tried. ${[...silent, ...untried].join(' ')}`, {
-    hint: 'See whether the targets can be reached, then run the command again.',
+    hint:
+      silent.length > 0
+        ? 'See whether the targets can be reached, then run the command again.'
+        : 'Once that is mended, run the command again.',
   });
 }

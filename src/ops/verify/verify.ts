@@ -203,9 +203,10 @@ class Verifying {
       const marked = await this.#mark(copy, record, { passed: false, findings, rto_ms: 0 }, notes);
       return { ...base, proven_at: null, outcome: 'failed', tried: 'bytes', findings, notes, marked };
     } catch (error) {
-      const { code, message } = asFailure(error);
+      const { code, message, detail } = asFailure(error);
       if (code !== 'unavailable') throw error;
-      return { ...base, outcome: 'not_tried', tried: 'presence', findings: [], notes: [...notes, message] };
+      const reason = detail === undefined ? message : `${message} (${detail})`;
+      return { ...base, outcome: 'not_tried', tried: 'presence', findings: [], notes: [...notes, reason] };
     }
   }
 

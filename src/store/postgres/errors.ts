@@ -1,5 +1,5 @@
 import { Failure } from '../../kernel/errors.ts';
-import { databaseUnavailable, doesNotFit } from '../sql/failures.ts';
+import { databaseFull, databaseUnavailable, doesNotFit } from '../sql/failures.ts';
 
 /** SQLSTATE classes after which the same request may work again (PostgreSQL appendix A). */
 const PASSING_CLASSES = new Set(['08', '25', '28', '3D', '40', '53', '57', '58']);
@@ -18,6 +18,7 @@ const LOST_ERRNO = new Set([
 ]);
 const LOST_TEXT =
   /connection terminated|timeout exceeded when trying to connect|query read timeout|client was closed|not queryable|connection ended|after calling end on the pool/i;
+const DISK_FULL = '53100';
 /** Unique, foreign key, check. */
 const CONFLICTS = new Set(['23505', '23503', '23514']);
 /** Text that PostgreSQL cannot hold: U+0000. */
@@ -36,6 +37,7 @@ export function fromPostgres(error: unknown): unknown {
       cause: error,
     });
   }
+  if (code === DISK_FULL) return databaseFull(`PostgreSQL says: ${error.message}`, error);
   const passing =
     isLost(error) || isStalePlan(error) || (code.length === 5 && PASSING_CLASSES.has(code.slice(0, 2)));
   if (!passing) return error;

@@ -1,5 +1,5 @@
 import type { Failure } from '../../kernel/errors.ts';
-import { databaseUnavailable, doesNotFit } from '../sql/failures.ts';
+import { databaseFull, databaseUnavailable, doesNotFit } from '../sql/failures.ts';
 
 /** Primary result codes (sqlite.org/rescode.html) after which the same request may work again. */
 const PASSING = new Map([
@@ -9,12 +9,12 @@ const PASSING = new Map([
   [8, 'read-only'],
   [10, 'I/O error'],
   [11, 'corrupt'],
-  [13, 'disk full'],
   [14, 'cannot open'],
   [15, 'locking protocol'],
   [26, 'not a database'],
 ]);
 const BUSY = 5;
+const FULL = 13;
 const CONSTRAINT = 19;
 
 /** SQLite's error as one of ours; anything else comes back as it is. */
@@ -24,6 +24,7 @@ export function fromSqlite(error: unknown): unknown {
     return databaseUnavailable('the store is closed', error);
   }
   const code = resultCode(error);
+  if (isFull(error)) return full(error);
   const passing = PASSING.get(primary(code));
   if (passing) return databaseUnavailable(`SQLite says ${passing} (${code}): ${error.message}`, error);
   return primary(code) === CONSTRAINT ? doesNotFit(error) : error;
@@ -45,8 +46,17 @@ export function isBusy(error: unknown): boolean {
 
 /** Whatever ended a batch before its commit was done: none of its verbs has happened. */
 export function batchUndone(error: unknown): Failure {
+  if (error instanceof Error && isFull(error)) return full(error);
   const reason = error instanceof Error ? error.message : String(error);
   return databaseUnavailable(`the batch of writes was not committed: ${reason}`, error);
+}
+
+function isFull(error: Error): boolean {
+  return primary(resultCode(error)) === FULL;
+}
+
+function full(error: Error): Failure {
+  return databaseFull(`SQLite says: ${error.message}`, error);
 }
 
 function resultCode(error: Error): number {

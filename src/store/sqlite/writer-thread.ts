@@ -1,11 +1,12 @@
 import { Worker } from 'node:worker_threads';
 import type { Clock } from '../../kernel/clock.ts';
-import type { Failure } from '../../kernel/errors.ts';
+import { Failure } from '../../kernel/errors.ts';
 import type { Log } from '../../kernel/log.ts';
 import type { Meter } from '../../kernel/metrics.ts';
 import { unpackFailure } from '../failure-parcel.ts';
 import { databaseUnavailable } from '../sql/failures.ts';
 import type { SqliteOptions } from './connect.ts';
+import { fromSqlite } from './errors.ts';
 import type { Answer, Batch, Job } from './group-commit.ts';
 import { WriteMeter } from './write-meter.ts';
 
@@ -41,6 +42,8 @@ export class WriterThread {
   /** Has this thread opened the database? */
   #ready = false;
   #failedStarts = 0;
+  /** What the last thread died of. */
+  #cause: unknown;
   #queue: Waiting[] = [];
   #underway: Waiting[] = [];
   #scheduled = false;
@@ -56,7 +59,7 @@ export class WriterThread {
 
   submit(job: Job): Promise<unknown> {
     const refusal = this.#refusal();
-    if (refusal) return Promise.reject(databaseUnavailable(refusal));
+    if (refusal) return Promise.reject(refusal);
     return new Promise((resolve, reject) => {
       this.#queue.push({ job, since: this.#meter.now(), resolve, reject });
       this.#schedule();
@@ -72,11 +75,18 @@ export class WriterThread {
     return this.#closed.promise;
   }
 
-  #refusal(): string | undefined {
-    if (this.#closing) return 'the store is closing';
-    if (this.#failedStarts > 0) return 'the writer thread cannot start; the log says why';
-    if (this.#queue.length >= LONGEST_QUEUE) return `more than ${LONGEST_QUEUE} writes are waiting`;
-    return undefined;
+  #refusal(): Failure | undefined {
+    if (this.#closing) return databaseUnavailable('the store is closing');
+    if (this.#failedStarts > 0) return this.#cannotStart();
+    if (this.#queue.length < LONGEST_QUEUE) return undefined;
+    return databaseUnavailable(`more than ${LONGEST_QUEUE} writes are waiting`);
+  }
+
+  #cannotStart(): Failure {
+    const known = fromSqlite(this.#cause);
+    return known instanceof Failure
+      ? known
+      : databaseUnavailable('the writer thread cannot start; the log says why', this.#cause);
   }
 
   #isIdle(): boolean {
@@ -125,7 +135,10 @@ export class WriterThread {
   #start(): void {
     const worker = new Worker(new URL('./writer.ts', import.meta.url), { workerData: this.#options });
     worker.on('message', (message: 'ready' | readonly Answer[]) => this.#receive(message));
-    worker.on('error', (error) => this.#log.error({ error: error.message }, 'the writer thread failed'));
+    worker.on('error', (error) => {
+      this.#cause = error;
+      this.#log.error({ error: error.message }, 'the writer thread failed');
+    });
     worker.on('exit', () => this.#ended());
     this.#worker = worker;
     this.#send();
@@ -136,11 +149,13 @@ export class WriterThread {
     const wasReady = this.#ready;
     this.#worker = undefined;
     this.#ready = false;
-    this.#reject(this.#underway.splice(0), 'the writer thread died before it answered');
-    if (!wasReady) {
+    if (wasReady)
+      this.#reject(this.#underway, databaseUnavailable('the writer thread died before it answered'));
+    else {
       this.#failedStarts += 1;
-      this.#reject(this.#queue.splice(0), 'the writer thread cannot start; the log says why');
+      this.#reject([...this.#underway, ...this.#queue.splice(0)], this.#cannotStart());
     }
+    this.#underway = [];
     if (this.#closing && this.#isIdle()) {
       this.#end();
       return;
@@ -149,8 +164,8 @@ export class WriterThread {
     this.#restart = setTimeout(() => this.#start(), delay);
   }
 
-  #reject(lost: readonly Waiting[], detail: string): void {
-    for (const waiting of lost) waiting.reject(databaseUnavailable(detail));
+  #reject(lost: readonly Waiting[], failure: Failure): void {
+    for (const waiting of lost) waiting.reject(failure);
   }
 
   /** Nothing is left to do: ends the thread, whose exit leads here again. */
