@@ -3,7 +3,7 @@ import type { Log } from '../kernel/log.ts';
 import type { Meter } from '../kernel/metrics.ts';
 import { spoolFolder } from '../store/change-spool.ts';
 import type { MigrationPlan } from '../store/migrations/plan.ts';
-import { nameOf } from '../store/migrations/timeline.ts';
+import { nameOf, timeline } from '../store/migrations/timeline.ts';
 import type { Store } from '../store/store.ts';
 import type { Config } from './config.ts';
 import { checkDeployment } from './deployment.ts';
@@ -64,9 +64,14 @@ export async function planDatabase(config: Config): Promise<MigrationPlan> {
   return plan;
 }
 
+/** Who has lost everything must not be sent to make an empty database. */
+const LOST =
+  'For one that was lost: `authserver restore --latest --recovery-key FILE`, with the recovery sheet; `authserver backup list --recovery-key FILE` shows what there is.';
+
 /** Why nothing is served on a schema that is behind. */
 export function pendingFailure(pending: readonly string[]): Failure {
+  const migrate = 'Run `authserver migrate` with the same settings, then try again.';
   return new Failure('refused', `The database lacks schema steps: ${pending.join(', ')}.`, {
-    hint: 'Run `authserver migrate` with the same settings, then try again.',
+    hint: pending.length < timeline.length ? migrate : `For a new server: ${migrate} ${LOST}`,
   });
 }

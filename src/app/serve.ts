@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { flushCompileCache } from 'node:module';
 import { createServer } from 'node:net';
 import { systemClock } from '../kernel/clock.ts';
+import type { OtherBackups } from './backup/others.ts';
 import type { Address, Config, LoadedConfig } from './config.ts';
 import { openDatabase, storageChoice } from './database.ts';
 import { makeLog } from './log.ts';
@@ -28,6 +29,8 @@ export interface Ready {
   readonly recovery_key?: string;
   /** The same with all that a restore needs besides, as it is to be kept. */
   readonly recovery_sheet?: string;
+  /** Only at the first start on a database: what its backup targets hold already. */
+  readonly other_backups?: readonly OtherBackups[];
 }
 
 /**
@@ -69,6 +72,9 @@ export async function serve(
     pid: process.pid,
     state_dir,
   };
+  const others = firstApiKey === undefined ? [] : await otherBackups(config);
+  for (const other of others)
+    log.warn({ ...other }, 'the backup target holds backups that this database has not made');
   writeState(state_dir, stateFiles.ready, `${JSON.stringify(ready)}\n`);
   announce({
     ...ready,
@@ -77,6 +83,7 @@ export async function serve(
       recovery_key: firstRecoveryKey.identity,
       recovery_sheet: firstRecoveryKey.sheet,
     }),
+    ...(others.length > 0 && { other_backups: others }),
   });
   // Kept now and not at the end, which a killed server never sees: its next start is to be quick too.
   flushCompileCache();
@@ -84,6 +91,11 @@ export async function serve(
   if (!stop.aborted) await once(stop, 'abort');
   removeState(state_dir, stateFiles.ready);
   await serving.stop();
+}
+
+async function otherBackups(config: Config): Promise<readonly OtherBackups[]> {
+  const { findOtherBackups } = await import('./backup/others.ts');
+  return findOtherBackups(config);
 }
 
 /** With port 0, and an issuer that nobody has set, the issuer follows the port that the system gives. */

@@ -1,3 +1,4 @@
+import type { OtherBackups } from '../app/backup/others.ts';
 import type { Ready } from '../app/serve.ts';
 import { type CliContext, command } from './command.ts';
 
@@ -20,7 +21,7 @@ export const serveCommand = command({
 });
 
 function announce({ printer, env }: CliContext, ready: Ready): void {
-  const { admin_api_key: key, recovery_sheet: sheet } = ready;
+  const { admin_api_key: key, recovery_sheet: sheet, other_backups: others = [] } = ready;
   printer.record(ready, 'authserver is ready.', [
     { title: 'Issuer', text: ({ issuer }) => issuer },
     { title: 'Listens on', text: ({ url }) => url },
@@ -38,9 +39,21 @@ function announce({ printer, env }: CliContext, ready: Ready): void {
     );
     printer.next(`\n${sheet}`);
   }
+  if (others.length > 0) printer.next(...attentionTo(others));
   if (key === undefined) return;
   // Who came by `npm start` has no `authserver` on the path.
   const program = env['npm_lifecycle_event'] === undefined ? 'authserver' : './bin/authserver';
   printer.next('In another terminal, create the first user:', `${program} admin user create alice`);
   printer.next('Stop the server with Ctrl-C.');
+}
+
+/** Whoever has lost a volume starts the server on an empty one, which looks like all is well. */
+function attentionTo(others: readonly OtherBackups[]): [text: string, command: string] {
+  const held = others.map(
+    ({ target, place, count, newest }) => `${target} (${place}) holds ${count}, the newest ${newest}`,
+  );
+  return [
+    `\nAttention: this database is new, and there are backups that it has not made: ${held.join('; ')}. If a server was lost, stop this one and bring that one back:`,
+    'authserver restore --latest --recovery-key FILE',
+  ];
 }

@@ -1,5 +1,6 @@
 // A server from outside: first and second start, readiness, signals, the lock, the socket, what happens when parts are missing.
 
+import { once } from 'node:events';
 import { access, mkdir, readdir, readFile, rename, stat, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import path from 'node:path';
@@ -8,7 +9,8 @@ import { expect, it, test } from 'vitest';
 import { query } from '../setup/cluster.ts';
 import { describeEngines, engines, freshStorage, inTurn, ownPostgres } from '../setup/engines.ts';
 import { freePort } from '../setup/free-port.ts';
-import { authserver, startServer, TestServer } from '../setup/server.ts';
+import { migrateFresh } from '../setup/fresh-store.ts';
+import { authserver, spawnAuthserver, startServer, TestServer } from '../setup/server.ts';
 
 const [sqlite, postgres] = (['sqlite', 'postgres'] as const).map((name) =>
   engines.find((engine) => engine.name === name),
@@ -66,6 +68,32 @@ describeEngines('serve', (engine) => {
     expect((await fetch(`${server.adminUrl}/admin/status`, withKey)).status).toBe(200);
     expect(server.log).not.toContain(key);
     expect(server.log.match(/made the first signing key/g)).toHaveLength(1);
+  });
+
+  story('a first start beside backups that it has not made says how a lost server comes back', async () => {
+    await using lost = await freshStorage(engine);
+    await using empty = await freshStorage(engine);
+    await migrateFresh(lost);
+    await using old = await TestServer.prepare({
+      storage: lost,
+      env: { AUTHSERVER_BACKUP_PLAINTEXT: 'true' },
+    });
+    const { stdout } = await old.cli(['backup', 'create', '--json']);
+    const { id } = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as { id: string };
+    const env = { AUTHSERVER_BACKUP_TARGETS: `local=${path.join(old.stateDir, 'backups')}` };
+    await using server = await TestServer.prepare({ storage: empty, env });
+    const child = spawnAuthserver(['serve'], { env: server.env });
+    let said = '';
+    child.stdout?.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    await expect.poll(() => said, { timeout: 15_000 }).toContain('Stop the server');
+    child.kill();
+    await once(child, 'close');
+    expect(said).toMatch(/Attention: .*local \(.*backups\) holds 1, the newest /);
+    expect(said).toContain(id);
+    expect(said).toContain('authserver restore --latest --recovery-key FILE');
+    // From then on the database is not new.
+    await server.start();
+    expect(server.output).not.toContain('other_backups');
   });
 
   story('it is ready when it says so, tells where it is, and SIGHUP does not end it', async () => {
@@ -265,7 +293,9 @@ it.skipIf(!postgres)(
     await using server = await TestServer.prepare({ storage, env });
     const refused = await server.cli(['admin', 'user', 'list']);
     expect(refused.code).toBe(3);
-    expect(refused.stderr).toMatch(/lacks schema steps: 1 \(foundation\)[\s\S]*authserver migrate/);
+    expect(refused.stderr).toMatch(
+      /lacks schema steps: 1 \(foundation\)[\s\S]*authserver migrate[\s\S]*restore --latest --recovery-key/,
+    );
 
     const started = server.start();
     await expect.poll(() => server.log, { timeout: 10_000 }).toContain('lacks schema steps: 1 (foundation)');
