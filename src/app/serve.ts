@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { flushCompileCache } from 'node:module';
 import { createServer } from 'node:net';
 import { systemClock } from '../kernel/clock.ts';
+import type { Store } from '../store/store.ts';
 import type { OtherBackups } from './backup/others.ts';
 import type { Address, Config, LoadedConfig } from './config.ts';
 import { openDatabase, storageChoice } from './database.ts';
@@ -72,7 +73,7 @@ export async function serve(
     pid: process.pid,
     state_dir,
   };
-  const others = firstApiKey === undefined ? [] : await otherBackups(config);
+  const others = firstApiKey === undefined ? [] : await otherBackups(config, store);
   for (const other of others)
     log.warn({ ...other }, 'the backup target holds backups that this database has not made');
   writeState(state_dir, stateFiles.ready, `${JSON.stringify(ready)}\n`);
@@ -93,7 +94,9 @@ export async function serve(
   await serving.stop();
 }
 
-async function otherBackups(config: Config): Promise<readonly OtherBackups[]> {
+async function otherBackups(config: Config, store: Store): Promise<readonly OtherBackups[]> {
+  // What was restored comes out of one of them.
+  if ((await store.deployment.get({})).restore_epoch > 0) return [];
   const { findOtherBackups } = await import('./backup/others.ts');
   return findOtherBackups(config);
 }

@@ -78,6 +78,7 @@ describeEngines('serve', (engine) => {
       storage: lost,
       env: { AUTHSERVER_BACKUP_PLAINTEXT: 'true' },
     });
+    expect((await old.cli(['admin', 'user', 'create', 'ada', '--no-password'])).code).toBe(0);
     const { stdout } = await old.cli(['backup', 'create', '--json']);
     const { id } = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as { id: string };
     const env = { AUTHSERVER_BACKUP_TARGETS: `local=${path.join(old.stateDir, 'backups')}` };
@@ -91,9 +92,13 @@ describeEngines('serve', (engine) => {
     expect(said).toMatch(/Attention: .*local \(.*backups\) holds 1, the newest /);
     expect(said).toContain(id);
     expect(said).toContain('authserver restore --latest --recovery-key FILE');
-    // From then on the database is not new.
+    // From then on the database is not new; and neither is one that came out of a backup.
     await server.start();
-    expect(server.output).not.toContain('other_backups');
+    await server.stop();
+    expect((await old.cli(['restore', id, '--yes'])).code).toBe(0);
+    await old.start();
+    expect(old.adminApiKey).not.toBe('');
+    for (const { output } of [server, old]) expect(output).not.toContain('other_backups');
   });
 
   story('it is ready when it says so, tells where it is, and SIGHUP does not end it', async () => {
