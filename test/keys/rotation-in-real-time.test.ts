@@ -1,4 +1,4 @@
-// The same in real time, against servers that serve: clients fetch tokens without a pause, and resource servers cache the
+// The same in real time, against servers that serve: clients fetch tokens all the time, and resource servers cache the
 // JWK set for as long as its headers allow. Both engines at once, because most of it is waiting.
 
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,7 +9,7 @@ import { startServer } from '../setup/server.ts';
 import { CachingVerifier } from './verifier.ts';
 
 const ROTATIONS = 3;
-const PAUSE = 10;
+const PAUSE = 40;
 
 interface Seen {
   readonly rotations: number;

@@ -79,7 +79,7 @@ async function freshDatabase(): Promise<FreshStorage> {
   const server = inject('postgresDsn');
   if (!server) throw new Error('This run has no PostgreSQL: AUTHSERVER_TEST_ENGINES leaves it out.');
   const name = `test_${randomBytes(8).toString('hex')}`;
-  await query(server, `create database ${name} template ${BLANK}`);
+  await query(server, `create database ${name} template ${BLANK} strategy file_copy`);
   const dsn = new URL(server);
   dsn.pathname = `/${name}`;
   const dispose = async () => {
