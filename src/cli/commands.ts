@@ -1,56 +1,40 @@
 /** The table of commands. What the exit codes mean is in exit-codes.ts. */
-import { adminApiKeyCommands } from './admin-api-key.ts';
-import { adminClientCommands } from './admin-client.ts';
-import { adminInitialAccessTokenCommands } from './admin-initial-access-token.ts';
-import { adminKeyCommands } from './admin-key.ts';
-import { adminResourceCommands } from './admin-resource.ts';
-import { adminUserCommands } from './admin-user.ts';
-import { backupCommands } from './backup.ts';
 import type { Command } from './command.ts';
-import { configCheckCommand } from './config-check.ts';
-import { configPrintCommand } from './config-print.ts';
-import { doctorCommand } from './doctor.ts';
-import { drillCommands } from './drill.ts';
-import { keysCommands } from './keys.ts';
-import { keysAbandonCommand } from './keys-abandon.ts';
-import { keysMoveCommand } from './keys-move.ts';
-import { keysReencryptCommand } from './keys-reencrypt.ts';
-import { keysSharesCommands } from './keys-shares.ts';
-import { migrateCommand } from './migrate.ts';
-import { purgeCommand } from './purge.ts';
-import { recoverySetupCommand } from './recovery-setup.ts';
-import { recoveryStatusCommand } from './recovery-status.ts';
-import { restoreCommand } from './restore.ts';
-import { restoreUndoCommands } from './restore-undo.ts';
-import { serveCommand } from './serve.ts';
-import { versionCommand } from './version.ts';
 
-export const commands: readonly Command[] = [
-  serveCommand,
-  migrateCommand,
-  purgeCommand,
-  restoreCommand,
-  ...restoreUndoCommands,
-  recoverySetupCommand,
-  recoveryStatusCommand,
-  doctorCommand,
-  ...drillCommands,
-  versionCommand,
-  configCheckCommand,
-  configPrintCommand,
-  ...keysCommands,
-  ...adminUserCommands,
-  ...adminClientCommands,
-  ...adminResourceCommands,
-  ...adminKeyCommands,
-  keysMoveCommand,
-  keysReencryptCommand,
-  ...keysSharesCommands,
-  keysAbandonCommand,
-  ...backupCommands,
-  ...adminApiKeyCommands,
-  ...adminInitialAccessTokenCommands,
-];
+/** By their first word, in the order of the help. Each is loaded when it is named: none needs what the others do. */
+const families: Readonly<Record<string, () => Promise<readonly Command[]>>> = {
+  serve: async () => [(await import('./serve.ts')).serveCommand],
+  migrate: async () => [(await import('./migrate.ts')).migrateCommand],
+  purge: async () => [(await import('./purge.ts')).purgeCommand],
+  async restore() {
+    const { restoreCommand } = await import('./restore.ts');
+    const { restoreUndoCommands } = await import('./restore-undo.ts');
+    return [restoreCommand, ...restoreUndoCommands];
+  },
+  async recovery() {
+    const { recoverySetupCommand } = await import('./recovery-setup.ts');
+    const { recoveryStatusCommand } = await import('./recovery-status.ts');
+    return [recoverySetupCommand, recoveryStatusCommand];
+  },
+  doctor: async () => [(await import('./doctor.ts')).doctorCommand],
+  drill: async () => (await import('./drill.ts')).drillCommands,
+  version: async () => [(await import('./version.ts')).versionCommand],
+  async config() {
+    const { configCheckCommand } = await import('./config-check.ts');
+    const { configPrintCommand } = await import('./config-print.ts');
+    return [configCheckCommand, configPrintCommand];
+  },
+  keys: async () => (await import('./keys.ts')).keysCommands,
+  admin: async () => (await import('./admin.ts')).adminCommands,
+  backup: async () => (await import('./backup.ts')).backupCommands,
+};
+
+/** The commands that begin with the first word; all of them where there are none, for then somebody is to be helped. */
+export async function loadCommands([first = '']: readonly string[]): Promise<readonly Command[]> {
+  const named = Object.hasOwn(families, first) ? families[first] : undefined;
+  if (named) return named();
+  return (await Promise.all(Object.values(families).map((load) => load()))).flat();
+}
 
 /** One line for each word that only leads to others. */
 export const groups = {

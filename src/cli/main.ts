@@ -1,6 +1,6 @@
 /** The command line: one command of the table, and how the process ends. */
 import { programVersion } from '../app/version.ts';
-import { commands, groups } from './commands.ts';
+import { groups, loadCommands } from './commands.ts';
 import { exitCodes } from './exit-codes.ts';
 import { watchOutput } from './output-end.ts';
 import { runCommandLine } from './run.ts';
@@ -10,7 +10,14 @@ import { stopSignal } from './stop-signal.ts';
 process.umask(0o077);
 const lostOutput = watchOutput([process.stdout, process.stderr]);
 const stop = stopSignal(process, () => process.exit(exitCodes.interrupted.code));
-const code = await runCommandLine(commands, groups, programVersion(), process.argv.slice(2), process, stop);
+const code = await runCommandLine(
+  loadCommands,
+  groups,
+  programVersion(),
+  process.argv.slice(2),
+  process,
+  stop,
+);
 // A command that was cut off or failed may have left work behind that would keep the process alive.
 await Promise.all(
   [process.stdout, process.stderr].map((stream) => new Promise((done) => stream.write('', done))),

@@ -9,7 +9,7 @@ import { type Invocation, type Parsed, parseCommandLine } from './program.ts';
 
 /** Runs a command line to its end; its exit code. */
 export async function runCommandLine(
-  commands: readonly Command[],
+  load: (words: readonly string[]) => Promise<readonly Command[]>,
   groups: Readonly<Record<string, string>>,
   version: string,
   words: readonly string[],
@@ -18,7 +18,7 @@ export async function runCommandLine(
 ): Promise<number> {
   const printer = choosePrinter(world, words.includes('--json'));
   try {
-    const parsed: Parsed = parseCommandLine(commands, groups, version, words);
+    const parsed: Parsed = parseCommandLine(await load(words), groups, version, words);
     if ('show' in parsed) world.stdout.write(parsed.show);
     else await runInvocation(parsed.invocation, world, printer, stop);
     return exitCodes.done.code;

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { commands, groups } from '../../src/cli/commands.ts';
+import { groups, loadCommands } from '../../src/cli/commands.ts';
 import { exitCodes } from '../../src/cli/exit-codes.ts';
 import { parseCommandLine } from '../../src/cli/program.ts';
 import { authserver } from '../setup/server.ts';
@@ -14,6 +14,7 @@ import { authserver } from '../setup/server.ts';
 const root = path.join(import.meta.dirname, '..', '..');
 const docs = path.join(root, 'docs');
 
+const commands = await loadCommands([]);
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), 'authserver-cli-'));
@@ -39,6 +40,17 @@ function helpOf(words: readonly string[]): string {
 test('help is what a process of its own prints', async () => {
   const { code, stdout } = await authserver(['backup', 'create', '--help']);
   expect({ code, stdout }).toEqual({ code: 0, stdout: helpOf(['backup', 'create']) });
+});
+
+test('a first word leads to the same commands as all of them do', async () => {
+  const names = (found: typeof commands) => found.map(({ name }) => name);
+  for (const first of new Set(names(commands).map((name) => name.split(' ')[0] ?? ''))) {
+    expect(names(await loadCommands([first])), first).toEqual(
+      names(commands).filter((name) => name.split(' ')[0] === first),
+    );
+  }
+  for (const words of [['help', 'serve'], ['--json', 'serve'], ['constructor'], ['srve']])
+    expect(await loadCommands(words), words.join()).toEqual(commands);
 });
 
 test('every command has help with an example that names it, --json, --config and the exit codes', () => {

@@ -5,7 +5,7 @@ import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { expect } from 'vitest';
 import { programVersion } from '../../src/app/version.ts';
-import { commands, groups } from '../../src/cli/commands.ts';
+import { groups, loadCommands } from '../../src/cli/commands.ts';
 import type { World } from '../../src/cli/context.ts';
 import { runCommandLine } from '../../src/cli/run.ts';
 
@@ -47,7 +47,7 @@ export async function runCommand(
   const never = new AbortController().signal;
   // Pipes, as a process has that no terminal belongs to.
   const streams = world as unknown as World;
-  const code = await runCommandLine(commands, groups, programVersion(), words, streams, never);
+  const code = await runCommandLine(loadCommands, groups, programVersion(), words, streams, never);
   out.end();
   err.end();
   const [stdout, stderr] = await said;
