@@ -54,10 +54,11 @@ export interface AdminParts {
   readonly keyring: Pick<Keyring, 'state' | 'rotate' | 'management' | 'timing'>;
   readonly custody: Custody;
   readonly purge: Pick<Purge, 'run'>;
-  readonly backups: BackupDesk;
-  readonly reinstatement: ReinstateDesk;
-  readonly verification: Verification;
-  readonly drills: DrillDesk;
+  // Chores that most servers are never asked for are loaded when they are, with all that does them.
+  backups(): Promise<BackupDesk>;
+  reinstatement(): Promise<ReinstateDesk>;
+  verification(): Promise<Verification>;
+  drills(): Promise<DrillDesk>;
   readonly audit: AuditTrail;
   readonly apiKey: AdminApiKey;
   readonly lockout: Lockout;

@@ -41,7 +41,8 @@ export function backupVerifyRoutes({ verification, stopping }: AdminParts): Admi
           const { accept_missing, ...body } = readBody(verifyBody, request.json ?? {});
           return { ...body, acceptMissing: accept_missing };
         },
-        run: (request, watch, { actor, ip }) => verification.run(request, watch, { actor, ip }),
+        run: async (request, watch, { actor, ip }) =>
+          (await verification()).run(request, watch, { actor, ip }),
       },
       stopping,
     ),
@@ -49,7 +50,8 @@ export function backupVerifyRoutes({ verification, stopping }: AdminParts): Admi
       {
         path: '/admin/backups/verified',
         read: (request) => readBody(learnBody, request.json ?? {}),
-        run: ({ ids }, { signal }, { actor, ip }) => verification.learn(ids, signal, { actor, ip }),
+        run: async ({ ids }, { signal }, { actor, ip }) =>
+          (await verification()).learn(ids, signal, { actor, ip }),
       },
       stopping,
     ),

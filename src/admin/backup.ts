@@ -2,13 +2,12 @@ import { z } from 'zod';
 import { isBackupId } from '../archive/backup-id.ts';
 import { SIGNER_KEY } from '../archive/signature.ts';
 import { readBody } from '../http/json-body.ts';
-import { createBackup } from '../ops/backup/create.ts';
 import type { CreateProgress, CreateReport } from '../ops/backup/create-report.ts';
-import { confirmKey, distrustSigner, type KeyReport, replaceKey, showKey } from '../ops/backup/key.ts';
+import type { KeyReport } from '../ops/backup/key.ts';
 import { labelFault, MOST_TAGS, REASON, TAG } from '../ops/backup/label.ts';
-import { type ListReport, listBackups } from '../ops/backup/list.ts';
-import { type PinReport, pinBackup } from '../ops/backup/pin.ts';
-import { type PruneReport, pruneBackups } from '../ops/backup/prune.ts';
+import type { ListReport } from '../ops/backup/list.ts';
+import type { PinReport } from '../ops/backup/pin.ts';
+import type { PruneReport } from '../ops/backup/prune.ts';
 import { onlyHere } from './access.ts';
 import type { AdminParts, AdminRoute } from './admin-route.ts';
 import { longVerb } from './long-verb.ts';
@@ -59,7 +58,8 @@ export function backupRoutes({ backups, stopping }: AdminParts): AdminRoute[] {
               'A backup that is not encrypted is not made over the network.',
               'authserver backup create --plaintext',
             );
-          return createBackup(backups, input, watch, caller);
+          const { createBackup } = await import('../ops/backup/create.ts');
+          return createBackup(await backups(), input, watch, caller);
         },
       },
       stopping,
@@ -68,7 +68,10 @@ export function backupRoutes({ backups, stopping }: AdminParts): AdminRoute[] {
       {
         path: '/admin/backups/list',
         read: (request) => readBody(listBody, request.json ?? {}),
-        run: (input, { signal }) => listBackups(backups, { ...input, signal }),
+        async run(input, { signal }) {
+          const { listBackups } = await import('../ops/backup/list.ts');
+          return listBackups(await backups(), { ...input, signal });
+        },
       },
       stopping,
     ),
@@ -76,7 +79,10 @@ export function backupRoutes({ backups, stopping }: AdminParts): AdminRoute[] {
       {
         path: '/admin/backups/pin',
         read: (request) => readBody(pinBody, request.json ?? {}),
-        run: (input, _, caller) => pinBackup(backups, input, caller),
+        async run(input, _, caller) {
+          const { pinBackup } = await import('../ops/backup/pin.ts');
+          return pinBackup(await backups(), input, caller);
+        },
       },
       stopping,
     ),
@@ -84,7 +90,10 @@ export function backupRoutes({ backups, stopping }: AdminParts): AdminRoute[] {
       {
         path: '/admin/backups/prune',
         read: (request) => readBody(pruneBody, request.json ?? {}),
-        run: (input, { signal }, caller) => pruneBackups(backups, input, signal, caller),
+        async run(input, { signal }, caller) {
+          const { pruneBackups } = await import('../ops/backup/prune.ts');
+          return pruneBackups(await backups(), input, signal, caller);
+        },
       },
       stopping,
     ),
@@ -93,16 +102,22 @@ export function backupRoutes({ backups, stopping }: AdminParts): AdminRoute[] {
 }
 
 function keyRoutes({ backups, stopping }: Pick<AdminParts, 'backups' | 'stopping'>): AdminRoute[] {
+  const verbs = () => import('../ops/backup/key.ts');
   return [
     ...longVerb<unknown, never, KeyReport>(
-      { path: '/admin/backups/key', read: () => undefined, run: () => showKey(backups) },
+      {
+        path: '/admin/backups/key',
+        read: () => undefined,
+        run: async () => (await verbs()).showKey(await backups()),
+      },
       stopping,
     ),
     ...longVerb<z.output<typeof keyBody>, never, KeyReport>(
       {
         path: '/admin/backups/key/confirm',
         read: (request) => readBody(keyBody, request.json ?? {}),
-        run: ({ recipient }, _, caller) => confirmKey(backups, recipient, caller),
+        run: async ({ recipient }, _, caller) =>
+          (await verbs()).confirmKey(await backups(), recipient, caller),
       },
       stopping,
     ),
@@ -116,7 +131,7 @@ function keyRoutes({ backups, stopping }: Pick<AdminParts, 'backups' | 'stopping
             'Whom backups are for is not changed over the network.',
             'authserver backup key replace',
           );
-          return replaceKey(backups, recipient, caller);
+          return (await verbs()).replaceKey(await backups(), recipient, caller);
         },
       },
       stopping,
@@ -131,7 +146,7 @@ function keyRoutes({ backups, stopping }: Pick<AdminParts, 'backups' | 'stopping
             'Whose signatures count is not changed over the network.',
             'authserver backup key distrust',
           );
-          return distrustSigner(backups, signer, caller);
+          return (await verbs()).distrustSigner(await backups(), signer, caller);
         },
       },
       stopping,

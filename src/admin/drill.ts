@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import { readBody } from '../http/json-body.ts';
-import { recordDrill } from '../ops/drill/record.ts';
 import type { DrillReport } from '../ops/drill/report.ts';
 import type { AdminParts, AdminRoute } from './admin-route.ts';
 import { longVerb } from './long-verb.ts';
@@ -16,7 +15,10 @@ export function drillRoutes({ drills, stopping }: AdminParts): AdminRoute[] {
     {
       path: '/admin/drills',
       read: (request) => readBody(drillBody, request.json ?? {}),
-      run: ({ report }, _, caller) => recordDrill(drills, report, caller),
+      async run({ report }, _, caller) {
+        const { recordDrill } = await import('../ops/drill/record.ts');
+        return recordDrill(await drills(), report, caller);
+      },
     },
     stopping,
   );

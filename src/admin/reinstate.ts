@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import { isBackupId } from '../archive/backup-id.ts';
 import { readBody } from '../http/json-body.ts';
-import { reinstate } from '../ops/reinstate/reinstate.ts';
 import { CONFLICT_POLICIES, type ReinstateReport } from '../ops/reinstate/report.ts';
 import { THING_KINDS } from '../ops/reinstate/thing.ts';
 import { onlyHere } from './access.ts';
@@ -32,13 +31,14 @@ export function reinstateRoutes({ reinstatement, stopping }: AdminParts): AdminR
     {
       path: '/admin/reinstate',
       read: (request) => readBody(reinstateBody, request.json ?? {}),
-      run: (input, watch, caller) => {
+      async run(input, watch, caller) {
         onlyHere(
           caller,
           'Nothing is taken back from a backup over the network.',
           'authserver restore BACKUP --only user:ID',
         );
-        return reinstate(reinstatement, input, watch, caller);
+        const { reinstate } = await import('../ops/reinstate/reinstate.ts');
+        return reinstate(await reinstatement(), input, watch, caller);
       },
     },
     stopping,

@@ -1,19 +1,16 @@
 import type { FastifyInstance } from 'fastify';
 import { AdminApiKey } from '../admin/admin-api-key.ts';
+import type { AdminParts } from '../admin/admin-route.ts';
 import { adminRoutes } from '../admin/routes.ts';
 import type { Incoming } from '../http/exchange.ts';
 import { mount } from '../http/mount.ts';
-import { makeBackupDesk } from './backup/desk.ts';
-import { makeVerification } from './backup/verify-desk.ts';
 import { grantTypes, openRooms, type Rooms } from './compose.ts';
 import type { Config } from './config.ts';
 import { openDatabase } from './database.ts';
-import { makeDrillDesk } from './drill/desk.ts';
 import { type Health, healthRoutes } from './health.ts';
 import { makeListener } from './listener.ts';
 import { makeLog } from './log.ts';
 import { metricsRoutes } from './metrics/route.ts';
-import { makeReinstateDesk } from './reinstate/desk.ts';
 import { programVersion } from './version.ts';
 
 /** The key of the admin API over TCP. */
@@ -27,10 +24,7 @@ export function makeAdminServer(rooms: Rooms, via: Incoming['via'], health?: Hea
   const { config, issuer, log, clock, meter } = rooms;
   const routes = adminRoutes({
     ...rooms,
-    backups: makeBackupDesk({ ...rooms, keyStores: rooms.custody }),
-    verification: makeVerification(rooms),
-    reinstatement: makeReinstateDesk(rooms),
-    drills: makeDrillDesk(rooms),
+    ...choresOf(rooms),
     apiKey: adminApiKey(rooms),
     grantTypes: grantTypes(config),
     facts: { version: programVersion(), issuer, storage: config.storage.driver },
@@ -46,6 +40,30 @@ export function makeAdminServer(rooms: Rooms, via: Incoming['via'], health?: Hea
     prefix: '',
   });
   return app;
+}
+
+/** Each is loaded when it is asked for. */
+export function choresOf(
+  rooms: Rooms,
+): Pick<AdminParts, 'backups' | 'verification' | 'reinstatement' | 'drills'> {
+  return {
+    async backups() {
+      const { makeBackupDesk } = await import('./backup/desk.ts');
+      return makeBackupDesk({ ...rooms, keyStores: rooms.custody });
+    },
+    async verification() {
+      const { makeVerification } = await import('./backup/verify-desk.ts');
+      return makeVerification(rooms);
+    },
+    async reinstatement() {
+      const { makeReinstateDesk } = await import('./reinstate/desk.ts');
+      return makeReinstateDesk(rooms);
+    },
+    async drills() {
+      const { makeDrillDesk } = await import('./drill/desk.ts');
+      return makeDrillDesk(rooms);
+    },
+  };
 }
 
 /** The admin API without a listener, for one command. The caller holds the lock where there is one. */

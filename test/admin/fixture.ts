@@ -20,9 +20,6 @@ import { onlyStore } from '../../src/keys/keyring.test-kit.ts';
 import { openKeyring } from '../../src/keys/keyring.ts';
 import { openKeyfile } from '../../src/keys/stores/keyfile.ts';
 import { pemKeyStore } from '../../src/keys/stores/pem-key-store.ts';
-import type { BackupDesk } from '../../src/ops/backup/desk.ts';
-import type { DrillDesk } from '../../src/ops/drill/record.ts';
-import type { ReinstateDesk } from '../../src/ops/reinstate/reinstate.ts';
 import { Clients } from '../../src/registry/clients.ts';
 import { Resources } from '../../src/registry/resources.ts';
 import type { Store } from '../../src/store/store.ts';
@@ -118,13 +115,10 @@ export async function startAdmin(
     },
     purge: { run: async () => expect.unreachable('nothing is purged here') },
     // The verbs about backups are tried on a server (test/ops/).
-    backups: undefined as unknown as BackupDesk,
-    reinstatement: undefined as unknown as ReinstateDesk,
-    drills: undefined as unknown as DrillDesk,
-    verification: {
-      run: async () => expect.unreachable('nothing is verified here'),
-      learn: async () => expect.unreachable('nothing is verified here'),
-    },
+    backups: async () => expect.unreachable('nothing is backed up here'),
+    reinstatement: async () => expect.unreachable('nothing is taken back here'),
+    drills: async () => expect.unreachable('nothing is rehearsed here'),
+    verification: async () => expect.unreachable('nothing is verified here'),
     stopping: new AbortController().signal,
     audit: new AuditTrail({ store: store.audit, clock, log: silentLog }),
     apiKey,

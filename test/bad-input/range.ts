@@ -3,14 +3,10 @@
 
 import type { FastifyInstance } from 'fastify';
 import { adminRoutes } from '../../src/admin/routes.ts';
-import { adminApiKey, makeAdminServer } from '../../src/app/admin-server.ts';
-import { makeBackupDesk } from '../../src/app/backup/desk.ts';
-import { makeVerification } from '../../src/app/backup/verify-desk.ts';
+import { adminApiKey, choresOf, makeAdminServer } from '../../src/app/admin-server.ts';
 import { grantTypes, type Rooms } from '../../src/app/compose.ts';
-import { makeDrillDesk } from '../../src/app/drill/desk.ts';
 import type { Health } from '../../src/app/health.ts';
 import { makePublicServer, publicRoutes } from '../../src/app/public-server.ts';
-import { makeReinstateDesk } from '../../src/app/reinstate/desk.ts';
 import type { Route } from '../../src/http/exchange.ts';
 import { type Log, silentLog } from '../../src/kernel/log.ts';
 import { ISSUER, Product } from '../oauth/product.ts';
@@ -90,10 +86,7 @@ function targetsOf(rooms: Rooms): readonly Target[] {
   const facts = { version: '0.0.0', issuer: ISSUER, storage: rooms.config.storage.driver };
   const operator = adminRoutes({
     ...rooms,
-    verification: makeVerification(rooms),
-    reinstatement: makeReinstateDesk(rooms),
-    drills: makeDrillDesk(rooms),
-    backups: makeBackupDesk({ ...rooms, keyStores: rooms.custody }),
+    ...choresOf(rooms),
     apiKey: adminApiKey(rooms),
     grantTypes: grantTypes(rooms.config),
     facts,

@@ -1,8 +1,8 @@
 /** The settings of backups, of the recovery log and of drills. */
 import path from 'node:path';
-import { Cron } from 'croner';
 import { z } from 'zod';
 import { SIGNER_KEY } from '../../archive/signature.ts';
+import { readSchedule } from '../../kernel/cron.ts';
 import { BETWEEN_TARGETS, readTarget } from './backup-target.ts';
 import { duration, type Facts, file, integer, list, optional, section, text, truth } from './key.ts';
 
@@ -25,7 +25,6 @@ const signer = z
 
 const count = { min: 0, max: 10_000 } as const;
 
-/** In UTC, so that no hour comes twice or never. */
 const CRON =
   'Five fields as crontab has them (minute, hour, day of the month, month, day of the week), in UTC; `off` for never.';
 
@@ -157,7 +156,7 @@ export function scheduleFault(schedule: string): { problem: string; hint: string
   const hint = 'Write five fields, such as "0 2 * * *" for 02:00 UTC every day, or off.';
   if (schedule.trim().split(/\s+/).length !== 5) return { problem: 'must have five fields, or be off', hint };
   try {
-    const next = new Cron(schedule, { paused: true, timezone: 'UTC' }).nextRun();
+    const next = readSchedule(schedule).nextRun();
     return next === null ? { problem: 'never comes', hint } : undefined;
   } catch {
     return { problem: 'is no cron schedule', hint };

@@ -1,5 +1,5 @@
 /** What the settings alone tell. */
-import { Cron } from 'croner';
+import { readSchedule } from '../../kernel/cron.ts';
 import { staysOnThisMachine } from '../../kernel/loopback.ts';
 import type { DrillFacts, ExposureFacts, SecretFact } from '../../ops/doctor/facts.ts';
 import { firstMeeting } from '../../ops/doctor/schedules.ts';
@@ -46,9 +46,8 @@ export function secretsOf({ storage, backup, admin, observability }: Config): re
 /** When a backup and a drill next begin together, ms. */
 export function nextMeeting({ backup, drill }: Config, now: number): number | undefined {
   if (backup.schedule === 'off' || drill.schedule === 'off') return undefined;
-  const options = { paused: true, timezone: 'UTC' } as const;
-  const drills = new Cron(drill.schedule, options).nextRuns(DRILLS_AHEAD, new Date(now));
-  const backups = new Cron(backup.schedule, options);
+  const drills = readSchedule(drill.schedule).nextRuns(DRILLS_AHEAD, new Date(now));
+  const backups = readSchedule(backup.schedule);
   const before = (at: Date) => backups.nextRun(new Date(at.getTime() - 60_000))?.getTime() ?? 0;
   return firstMeeting(
     drills.map((at) => at.getTime()),

@@ -3,15 +3,11 @@ import { hostname } from 'node:os';
 import type { Clock } from '../../kernel/clock.ts';
 import { formatDuration } from '../../kernel/duration.ts';
 import { RememberedDrills } from '../../ops/drill/history.ts';
-import { recordDrill } from '../../ops/drill/record.ts';
-import { signReport } from '../../ops/drill/report.ts';
 import { scheduleDrills } from '../../ops/drill/schedule.ts';
 import type { Store } from '../../store/store.ts';
-import { openSigningKey } from '../backup/signing-key.ts';
 import type { Rooms } from '../compose.ts';
 import type { Config } from '../config.ts';
 import type { Check } from '../health.ts';
-import { makeDrillDesk } from './desk.ts';
 
 const SYSTEM = { actor: 'system', ip: null } as const;
 const HOUR = 3_600_000;
@@ -28,6 +24,10 @@ export function drillOnSchedule(rooms: Rooms): AsyncDisposable | undefined {
     async rehearse(name, signal) {
       // Loaded when it is needed: it brings a second server with it.
       const { rehearse } = await import('./drill.ts');
+      const { recordDrill } = await import('../../ops/drill/record.ts');
+      const { signReport } = await import('../../ops/drill/report.ts');
+      const { openSigningKey } = await import('../backup/signing-key.ts');
+      const { makeDrillDesk } = await import('./desk.ts');
       const watch = { progress: () => undefined, signal };
       const report = await rehearse(config, { name, key: undefined }, { clock, random, log }, watch);
       const signed = await signReport(report, openSigningKey(config.state_dir, random));

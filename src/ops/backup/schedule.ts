@@ -1,7 +1,7 @@
 /** Backups that the server makes by itself: at the times of a cron text, one process of the deployment each time. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Cron } from 'croner';
 import type { Clock } from '../../kernel/clock.ts';
+import { readSchedule, type Schedule } from '../../kernel/cron.ts';
 import { asFailure } from '../../kernel/errors.ts';
 import type { Log } from '../../kernel/log.ts';
 import { type CreateReport, createFailure, targetsWell } from './create-report.ts';
@@ -54,7 +54,7 @@ export function scheduleBackups(parts: BackupScheduleParts): BackupSchedule {
 
 class Runner {
   readonly #parts: BackupScheduleParts;
-  readonly #cron: Cron | undefined;
+  readonly #cron: Schedule | undefined;
   readonly #stop = new AbortController();
   #wake = new AbortController();
   #asked: string | undefined;
@@ -64,7 +64,7 @@ class Runner {
   constructor(parts: BackupScheduleParts) {
     this.#parts = parts;
     const { schedule } = parts;
-    this.#cron = schedule === 'off' ? undefined : new Cron(schedule, { paused: true, timezone: 'UTC' });
+    this.#cron = schedule === 'off' ? undefined : readSchedule(schedule);
   }
 
   askNow(reason: string): void {

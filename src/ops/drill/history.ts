@@ -1,7 +1,6 @@
 /** What the database remembers of drills: it goes into backups, so that an overdue drill is noticed after a restore too. */
 import type { SettingStore } from '../../store/store.ts';
-import type { DrillName } from './drill.ts';
-import { drills } from './drills.ts';
+import { DRILL_NAMES, type DrillName } from './drill.ts';
 import type { DrillReport } from './report.ts';
 
 /** The newest drill: JSON, as `LastDrill`. The doctor reads it. */
@@ -46,7 +45,7 @@ export class RememberedDrills {
   /** All drills, the one first that was not rehearsed for the longest time. */
   async inTurn(): Promise<readonly DrillName[]> {
     const runs = await Promise.all(
-      drills.map(async ({ name }) => {
+      DRILL_NAMES.map(async (name) => {
         const row = await this.#settings.get({ name: RUN + name });
         return { name, at: Number(row?.value ?? 0) };
       }),

@@ -1,7 +1,7 @@
 /** Drills that happen by themselves: at the times of a cron text, one of the six after the other, one process at a time. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Cron } from 'croner';
 import type { Clock } from '../../kernel/clock.ts';
+import { readSchedule, type Schedule } from '../../kernel/cron.ts';
 import { asFailure } from '../../kernel/errors.ts';
 import type { Log } from '../../kernel/log.ts';
 import { type LeaseParts, underLease } from '../lease.ts';
@@ -45,7 +45,7 @@ export function scheduleDrills(parts: DrillScheduleParts): AsyncDisposable {
 
 async function keepRunning(parts: DrillScheduleParts, signal: AbortSignal): Promise<void> {
   const { schedule, clock, pause = slept } = parts;
-  const cron = new Cron(schedule, { paused: true, timezone: 'UTC' });
+  const cron = readSchedule(schedule);
   const untilNext = () => {
     const now = clock.now();
     const next = cron.nextRun(new Date(now))?.getTime();
@@ -60,7 +60,7 @@ async function keepRunning(parts: DrillScheduleParts, signal: AbortSignal): Prom
 }
 
 /** False when a drill was due and could not take place. */
-async function lookOnce(parts: DrillScheduleParts, cron: Cron, signal: AbortSignal): Promise<boolean> {
+async function lookOnce(parts: DrillScheduleParts, cron: Schedule, signal: AbortSignal): Promise<boolean> {
   try {
     if (!(await isDue(parts, cron))) return true;
     const leased = await underLease(parts, LEASE, async (lost) => {
@@ -94,7 +94,10 @@ async function rehearseNext(parts: DrillScheduleParts, signal: AbortSignal): Pro
 }
 
 /** Whether the last time that the schedule names has passed without a drill. A missed one is caught up with, once. */
-async function isDue({ clock, remembered, installedAt }: DrillScheduleParts, cron: Cron): Promise<boolean> {
+async function isDue(
+  { clock, remembered, installedAt }: DrillScheduleParts,
+  cron: Schedule,
+): Promise<boolean> {
   const now = clock.now();
   // Of the runs before the next millisecond, so that one at this very moment is among them.
   const slot = cron.previousRuns(1, new Date(now + 1))[0]?.getTime();
