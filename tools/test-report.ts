@@ -41,11 +41,15 @@ export class TestReport implements Reporter {
   }
 }
 
-/** Where only the end of a run is kept, the reason has to be there too: its first lines, which hold an assertion and its subject. */
+/** Where only the end of a run is kept, the reason has to be there too: its beginning and its end, where most say what it is. */
 function withReason(name: string, errors: readonly SerializedError[] | undefined): string {
   const lines = (errors?.[0]?.message ?? 'it never ended').split('\n').filter((line) => line.trim() !== '');
   const at = errors?.[0]?.stack?.split('\n').find((line) => /\.test\.ts:\d+/.test(line));
-  const reason = [...lines.slice(0, REASON_LINES), ...(at === undefined ? [] : [at.trim()])];
+  const reason = [
+    ...lines.slice(0, 1),
+    ...lines.slice(1).slice(-REASON_LINES),
+    ...(at === undefined ? [] : [at.trim()]),
+  ];
   return [name, ...reason.map((line) => `    ${line.slice(0, REASON_WIDTH)}`)].join('\n');
 }
 
