@@ -159,6 +159,21 @@ describe('a request that no handler should see', () => {
     expect(page.headers['allow']).toBe('GET, HEAD, POST');
     expect(page.headers['content-type']).toContain('text/html');
     expect((await app.inject({ method: 'OPTIONS', url: '/api' })).statusCode).toBe(405);
+    const below = await app.inject({ method: 'DELETE', url: '/register/one?x=/items/1' });
+    expect([below.statusCode, below.headers['allow']]).toEqual([405, 'GET, HEAD']);
+    expect(below.json()).toHaveProperty('error');
+    expect((await app.inject({ method: 'DELETE', url: '/register/one/two' })).statusCode).toBe(404);
+    const large = await app.inject({ method: 'PUT', url: '/token', payload: 'x'.repeat(2_000_000) });
+    expect(large.statusCode).toBe(413);
+    expect(large.json()).toHaveProperty('error');
+  });
+
+  it('is not taken for the parameter of another path', async () => {
+    const search = route({ path: '/items/search', method: 'POST', kind: 'api', handle });
+    const { app } = serve([...routes, search]);
+    const asked = await app.inject('/items/search');
+    expect([asked.statusCode, asked.headers['allow']]).toEqual([405, 'POST']);
+    expect((await app.inject('/items/other')).statusCode).toBe(200);
   });
 
   it('is told that there is nothing, in its own kind', async () => {

@@ -19,31 +19,44 @@ type Handler = (request: FastifyRequest, reply: FastifyReply) => void;
  */
 export function mount(app: FastifyInstance, routes: readonly Route[], options: MountOptions): void {
   const edge = new Edge(connectionsOf(app), options);
-  const stems = stemsOf(app, edge);
-  for (const [path, siblings] of Map.groupBy(routes, (route) => route.path)) {
-    for (const url of addressesOf(options.prefix, path)) {
-      const [stem = url, parameter] = url.split(':', 2);
-      if (parameter !== undefined) stems.push({ stem, kind: kindOf(siblings) });
-      mountPath(app, edge, { url, path }, siblings);
+  const addresses = addressesOf(app, edge);
+  const paths = Map.groupBy(routes, (route) => route.path);
+  const open = [...paths.keys()].flatMap((path) => urlsOf(options.prefix, path)).filter(hasParameter);
+  const patterns = open.map(patternOf);
+  for (const [path, siblings] of paths) {
+    for (const url of urlsOf(options.prefix, path)) {
+      const isCovered = !hasParameter(url) && patterns.some((pattern) => pattern.test(url));
+      addresses.push(mountPath(app, edge, { url, path, isCovered }, siblings));
     }
   }
 }
 
 /** The issuer's own address has no trailing slash, yet people type one. */
-function addressesOf(prefix: string, path: string): readonly string[] {
+function urlsOf(prefix: string, path: string): readonly string[] {
   return path === '/' && prefix !== '' ? [prefix, `${prefix}/`] : [prefix + path];
+}
+
+function hasParameter(url: string): boolean {
+  return url.includes(':');
+}
+
+/** What a whole path has to be for an address with parameters, or without. */
+function patternOf(url: string): RegExp {
+  const parts = url.split('/').map((part) => (part.startsWith(':') ? '[^/]+' : RegExp.escape(part)));
+  return new RegExp(`^${parts.join('/')}$`);
 }
 
 function kindOf(siblings: readonly Route[]): Kind {
   return siblings[0]?.kind ?? 'api';
 }
 
+/** @param url.isCovered an address with a parameter would take what this one refuses for a value of it */
 function mountPath(
   app: FastifyInstance,
   edge: Edge,
-  { url, path }: { readonly url: string; readonly path: string },
+  { url, path, isCovered }: { readonly url: string; readonly path: string; readonly isCovered: boolean },
   siblings: readonly Route[],
-): void {
+): Address {
   const taken: string[] = [];
   const add = (methods: readonly string[], dress: Dress, handler: Handler) => {
     taken.push(...methods);
@@ -70,38 +83,71 @@ function mountPath(
   }
 
   const allow = taken.join(', ');
-  const rest = app.supportedMethods.filter((method) => !taken.includes(method));
   const refusal = new HttpFailure(405, 'This address does not take that method.', { headers: { allow } });
-  add(rest, dress, (request, reply) => edge.fail(refusal, dress, request, reply));
+  const refuse = (request: FastifyRequest, reply: FastifyReply) => edge.fail(refusal, dress, request, reply);
+  if (isCovered)
+    add(
+      app.supportedMethods.filter((method) => !taken.includes(method)),
+      dress,
+      refuse,
+    );
+  return {
+    pattern: patternOf(url),
+    stem: hasParameter(url) ? url.split(':', 1)[0] : undefined,
+    dress,
+    refuse,
+  };
 }
 
-/** What precedes a parameter in the mounted addresses: it tells whom an address with a bad parameter was meant for. */
-type Stems = { readonly stem: string; readonly kind: Kind }[];
+/**
+ * An address as requests meet it that reach no route. To give it a route for each method that it refuses would cost a start
+ * tens of milliseconds.
+ */
+interface Address {
+  readonly pattern: RegExp;
+  /** What precedes its parameter: it tells whom an address with a bad one was meant for. */
+  readonly stem: string | undefined;
+  readonly dress: Dress;
+  /** 405 */
+  refuse(request: FastifyRequest, reply: FastifyReply): void;
+}
 
-const STEMS = 'stems';
+const MOUNTED = 'mounted';
 
-/** The app's stems; the first time, with `edge` set to answer what reaches no route. */
-function stemsOf(app: FastifyInstance, edge: Edge): Stems {
-  if (app.hasDecorator(STEMS)) return app.getDecorator<Stems>(STEMS);
-  const stems: Stems = [];
-  app.decorate(STEMS, stems);
+/** The app's addresses; the first time, with `edge` set to answer what reaches no route. */
+function addressesOf(app: FastifyInstance, edge: Edge): Address[] {
+  if (app.hasDecorator(MOUNTED)) return app.getDecorator<Address[]>(MOUNTED);
+  const addresses: Address[] = [];
+  app.decorate(MOUNTED, addresses);
   const dresses = {
     oauth: edge.dress({ kind: 'oauth', cors: true }),
     page: edge.dress({ kind: 'page' }),
     api: edge.dress({ kind: 'api' }),
   };
-  const dressOf = (request: FastifyRequest) => dresses[strayKind(request, stems, edge)];
-  app.setNotFoundHandler((request, reply) => edge.fail(nothingHere(), dressOf(request), request, reply));
-  app.setErrorHandler((error, request, reply) => {
-    edge.fail(frameworkFailure(error), dressOf(request), request, reply);
+  const meant = (request: FastifyRequest) => {
+    const path = pathOf(request);
+    return addresses.find(({ pattern }) => pattern.test(path));
+  };
+  const dressOf = (request: FastifyRequest) => dresses[strayKind(request, addresses, edge)];
+  app.setNotFoundHandler((request, reply) => {
+    const address = meant(request);
+    if (address) address.refuse(request, reply);
+    else edge.fail(nothingHere(), dressOf(request), request, reply);
   });
-  return stems;
+  app.setErrorHandler((error, request, reply) => {
+    edge.fail(frameworkFailure(error), meant(request)?.dress ?? dressOf(request), request, reply);
+  });
+  return addresses;
+}
+
+function pathOf({ raw }: FastifyRequest): string {
+  return (raw.url ?? '').split('?', 1)[0] ?? '';
 }
 
 /** How to answer an address without a route: as its neighbours do, else as a page to who accepts one. */
-function strayKind(request: FastifyRequest, stems: Stems, edge: Edge): Kind {
+function strayKind(request: FastifyRequest, addresses: readonly Address[], edge: Edge): Kind {
   const url = request.raw.url ?? '';
-  const neighbour = stems.find(({ stem }) => url.startsWith(stem));
-  if (neighbour) return neighbour.kind;
+  const neighbour = addresses.find(({ stem }) => stem !== undefined && url.startsWith(stem));
+  if (neighbour) return neighbour.dress.kind;
   return edge.drawsPages && request.headers.accept?.includes('text/html') ? 'page' : 'api';
 }
