@@ -11,6 +11,7 @@ import { text } from 'node:stream/consumers';
 import { stringify } from 'yaml';
 import { type CommandOptions, type Outcome, runCommand } from './command.ts';
 import type { FreshStorage } from './engines.ts';
+import { freePort } from './free-port.ts';
 import { QUICK } from './quick.ts';
 
 export type { CommandOptions, Outcome } from './command.ts';
@@ -82,6 +83,7 @@ export class TestServer {
   readonly stateDir: string;
   readonly env: Readonly<Record<string, string>>;
   readonly #configFile: string | undefined;
+  readonly #port: number;
   #child: ChildProcess | undefined;
   #ready: ReadyLine | undefined;
   #adminApiKey: string | undefined;
@@ -93,10 +95,12 @@ export class TestServer {
     stateDir: string,
     env: Readonly<Record<string, string>>,
     configFile: string | undefined,
+    port: number,
   ) {
     this.stateDir = stateDir;
     this.env = env;
     this.#configFile = configFile;
+    this.#port = port;
   }
 
   /** A server that has not been started yet, so that commands can run without one. */
@@ -113,7 +117,7 @@ export class TestServer {
       ...(storage.driver === 'postgres' && { AUTHSERVER_STORAGE_POSTGRES_DSN: storage.dsn }),
       ...QUICK,
     };
-    return new TestServer(stateDir, { ...base, ...env }, configFile);
+    return new TestServer(stateDir, { ...base, ...env }, configFile, await freePort());
   }
 
   /** The public listener, such as http://127.0.0.1:40001. */
@@ -215,12 +219,23 @@ export class TestServer {
 
   /** The first start takes a free port; later ones come back to it, as clients expect. */
   #addressEnv(): Readonly<Record<string, string>> {
-    if (!this.#ready) return this.env;
+    if (!this.#ready) return this.#firstAddressEnv();
     const { port } = new URL(this.#ready.url);
     return {
       ...this.env,
       AUTHSERVER_SERVER_ADDRESS: `:${port}`,
       AUTHSERVER_SERVER_ISSUER: this.#ready.issuer,
+    };
+  }
+
+  /** With port 0 a server asks for one that it then takes: among so many at once another may be quicker. */
+  #firstAddressEnv(): Readonly<Record<string, string>> {
+    const { AUTHSERVER_SERVER_ADDRESS: address, AUTHSERVER_SERVER_ISSUER: issuer } = this.env;
+    if (address !== ':0' || this.#configFile !== undefined) return this.env;
+    return {
+      ...this.env,
+      AUTHSERVER_SERVER_ADDRESS: `:${this.#port}`,
+      AUTHSERVER_SERVER_ISSUER: issuer ?? `http://localhost:${this.#port}`,
     };
   }
 
