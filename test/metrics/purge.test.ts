@@ -1,12 +1,11 @@
 // What a purge tells: of a server, and of a command that ends by itself.
 
 import { randomUUID } from 'node:crypto';
-import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
 import { DatabaseSync } from 'node:sqlite';
 import { expect, test } from 'vitest';
 import { query } from '../setup/cluster.ts';
 import { describeEngines, type FreshStorage, freshStorage } from '../setup/engines.ts';
+import { freePort } from '../setup/free-port.ts';
 import { migrateFresh } from '../setup/fresh-store.ts';
 import { TestServer } from '../setup/server.ts';
 import { startCollector } from './collector.ts';
@@ -26,15 +25,6 @@ async function addExpired(storage: FreshStorage, count: number, seconds: number)
   }
   using db = new DatabaseSync(storage.path);
   db.exec(sql);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 describeEngines('the metrics of a purge', (engine) => {
