@@ -134,7 +134,7 @@ function copyAs(way: CopyJob['way'], rooms: Rooms, seconds: number, limit: numbe
 }
 
 async function backup(rooms: Rooms, verify: boolean, limit: number): Promise<Made> {
-  const desk = makeBackupDesk({ ...rooms, keyStores: rooms.custody });
+  const desk = makeBackupDesk(rooms);
   const signal = AbortSignal.timeout(limit * 1000);
   try {
     const report = await createBackup(

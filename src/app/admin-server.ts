@@ -49,7 +49,7 @@ export function choresOf(
   return {
     async backups() {
       const { makeBackupDesk } = await import('./backup/desk.ts');
-      return makeBackupDesk({ ...rooms, keyStores: rooms.custody });
+      return makeBackupDesk(rooms);
     },
     async verification() {
       const { makeVerification } = await import('./backup/verify-desk.ts');

@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { asFailure, Failure } from '../kernel/errors.ts';
+import { asFailure, Failure, meansFull } from '../kernel/errors.ts';
 import type { Config } from './config.ts';
 
 /** What the server keeps in the state directory beside the database and the keys. */
@@ -60,15 +60,15 @@ export function tryLock({ state_dir, storage }: Config): StateLock | undefined {
   const release = () => {
     for (const file of held) file.close();
   };
-  for (const file of lockFiles(state_dir, storage)) {
-    const lock = lockFile(file);
-    if (lock === undefined) {
-      release();
-      return undefined;
-    }
-    held.push(lock);
-  }
   try {
+    for (const file of lockFiles(state_dir, storage)) {
+      const lock = lockFile(file);
+      if (lock === undefined) {
+        release();
+        return undefined;
+      }
+      held.push(lock);
+    }
     notePid(state_dir);
   } catch (error) {
     release();
@@ -172,7 +172,6 @@ function lockFiles(stateDir: string, storage: Config['storage']): readonly strin
 }
 
 const SQLITE_BUSY = 5;
-const FULL: ReadonlySet<unknown> = new Set(['ENOSPC', 'EDQUOT']);
 
 /**
  * An exclusive transaction on a file that holds nothing: the one lock of node:sqlite that the kernel takes back when the
@@ -194,7 +193,7 @@ export function lockFile(file: string): DatabaseSync | undefined {
 }
 
 function unusable(place: string, cause: unknown): Failure {
-  if (FULL.has((cause as { code?: unknown }).code)) {
+  if (meansFull((cause as { code?: unknown }).code)) {
     return new Failure('unavailable', `There is no room left for the state of the server in ${place}.`, {
       detail: String(cause),
       hint: 'Make room on that disk, then try again. Nothing that was stored is lost.',

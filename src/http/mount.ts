@@ -20,15 +20,25 @@ type Handler = (request: FastifyRequest, reply: FastifyReply) => void;
 export function mount(app: FastifyInstance, routes: readonly Route[], options: MountOptions): void {
   const edge = new Edge(connectionsOf(app), options);
   const addresses = addressesOf(app, edge);
-  const paths = Map.groupBy(routes, (route) => route.path);
-  const open = [...paths.keys()].flatMap((path) => urlsOf(options.prefix, path)).filter(hasParameter);
-  const patterns = open.map(patternOf);
-  for (const [path, siblings] of paths) {
-    for (const url of urlsOf(options.prefix, path)) {
-      const isCovered = !hasParameter(url) && patterns.some((pattern) => pattern.test(url));
-      addresses.push(mountPath(app, edge, { url, path, isCovered }, siblings));
-    }
+  const places = [...Map.groupBy(routes, (route) => route.path)].flatMap(([path, siblings]) =>
+    urlsOf(options.prefix, path).map((url) => ({ url, path, siblings, pattern: patternOf(url) })),
+  );
+  const open = places.filter(({ url }) => hasParameter(url));
+  for (const place of places) {
+    const { url, pattern } = place;
+    const stem = hasParameter(url) ? url.split(':', 1)[0] : undefined;
+    const isCovered = stem === undefined && open.some((other) => other.pattern.test(url));
+    addresses.push({ pattern, stem, ...mountPath(app, edge, { ...place, isCovered }) });
   }
+}
+
+interface Place {
+  readonly url: string;
+  /** The route's own, without the issuer's. */
+  readonly path: string;
+  readonly siblings: readonly Route[];
+  /** An address with a parameter would take what this one refuses for a value of it. */
+  readonly isCovered: boolean;
 }
 
 /** The issuer's own address has no trailing slash, yet people type one. */
@@ -50,13 +60,11 @@ function kindOf(siblings: readonly Route[]): Kind {
   return siblings[0]?.kind ?? 'api';
 }
 
-/** @param url.isCovered an address with a parameter would take what this one refuses for a value of it */
 function mountPath(
   app: FastifyInstance,
   edge: Edge,
-  { url, path, isCovered }: { readonly url: string; readonly path: string; readonly isCovered: boolean },
-  siblings: readonly Route[],
-): Address {
+  { url, path, siblings, isCovered }: Place,
+): Pick<Address, 'dress' | 'refuse'> {
   const taken: string[] = [];
   const add = (methods: readonly string[], dress: Dress, handler: Handler) => {
     taken.push(...methods);
@@ -91,12 +99,7 @@ function mountPath(
       dress,
       refuse,
     );
-  return {
-    pattern: patternOf(url),
-    stem: hasParameter(url) ? url.split(':', 1)[0] : undefined,
-    dress,
-    refuse,
-  };
+  return { dress, refuse };
 }
 
 /**

@@ -18,6 +18,11 @@ export type FailureCode =
   | 'failed' // it was done, and what came of it is not right; the answer says what
   | 'internal'; // our fault
 
+/** Whether a code of the operating system (errno(3)) says that a disk, or somebody's share of it, is full. */
+export function meansFull(code: unknown): boolean {
+  return code === 'ENOSPC' || code === 'EDQUOT';
+}
+
 export interface FailureParts {
   /** For the log only: what exactly was seen. Never shown to the caller. */
   readonly detail?: string;

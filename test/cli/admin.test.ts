@@ -2,25 +2,10 @@ import { generateKeyPairSync } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { adminApiKeyCommands } from '../../src/cli/admin-api-key.ts';
-import { adminClientCommands } from '../../src/cli/admin-client.ts';
-import { adminInitialAccessTokenCommands } from '../../src/cli/admin-initial-access-token.ts';
-import { adminKeyCommands } from '../../src/cli/admin-key.ts';
-import { adminResourceCommands } from '../../src/cli/admin-resource.ts';
-import { adminUserCommands } from '../../src/cli/admin-user.ts';
-import type { Command } from '../../src/cli/command.ts';
+import { adminCommands } from '../../src/cli/admin.ts';
 import { runCommand } from '../setup/command.ts';
 import { describeEngines, type FreshStorage, freshStorage } from '../setup/engines.ts';
 import { startServer, type TestServer } from '../setup/server.ts';
-
-const adminCommands: readonly Command[] = [
-  ...adminUserCommands,
-  ...adminClientCommands,
-  ...adminResourceCommands,
-  ...adminKeyCommands,
-  ...adminApiKeyCommands,
-  ...adminInitialAccessTokenCommands,
-];
 
 interface Ran {
   readonly code: number | null;

@@ -7,6 +7,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it, test } from 'vitest';
 import { query } from '../setup/cluster.ts';
+import { answerOf as reportOf } from '../setup/command.ts';
 import { describeEngines, engines, freshStorage, inTurn, ownPostgres } from '../setup/engines.ts';
 import { freePort } from '../setup/free-port.ts';
 import { migrateFresh } from '../setup/fresh-store.ts';
@@ -79,8 +80,7 @@ describeEngines('serve', (engine) => {
       env: { AUTHSERVER_BACKUP_PLAINTEXT: 'true' },
     });
     expect((await old.cli(['admin', 'user', 'create', 'ada', '--no-password'])).code).toBe(0);
-    const { stdout } = await old.cli(['backup', 'create', '--json']);
-    const { id } = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as { id: string };
+    const { id } = reportOf(await old.cli(['backup', 'create', '--json']));
     const env = { AUTHSERVER_BACKUP_TARGETS: `local=${path.join(old.stateDir, 'backups')}` };
     await using server = await TestServer.prepare({ storage: empty, env });
     const child = spawnAuthserver(['serve'], { env: server.env });

@@ -10,7 +10,7 @@ import { backUpAndPrune } from './backup-runs.ts';
 
 const { config } = await loadConfig({ file: undefined, terminal: false, env: process.env });
 const rooms = await openRooms(config, await openDatabase(config, silentLog), silentLog);
-const desk = makeBackupDesk({ ...rooms, keyStores: rooms.custody });
+const desk = makeBackupDesk(rooms);
 for (;;) {
   writeSync(1, 'making\n');
   await backUpAndPrune(desk);

@@ -75,7 +75,7 @@ export async function openDeployment(
   const recoveryKey = (await makeFirstRecoveryKey(config, rooms.store, rooms))?.identity ?? '';
   const signer = openSigningKey(stateDir, systemRandom);
   const desk: BackupDesk = {
-    ...makeBackupDesk({ ...rooms, keyStores: rooms.custody }),
+    ...makeBackupDesk(rooms),
     pack: (request, asks, watch) =>
       packArchive({ request, storage: choice, signingKey: signer.pem, program: '0.0.0' }, asks, watch),
     prove: async () => ({ passed: true, findings: [], notes: [], rto_ms: 1 }),

@@ -208,7 +208,7 @@ describeEngines('what is in a backup', (engine) => {
     await using folder = await mkdtempDisposable(path.join(tmpdir(), 'onlooker-'));
     const { rooms } = deployment;
     const config = { ...rooms.config, state_dir: folder.path };
-    const desk = makeBackupDesk({ ...rooms, config, keyStores: rooms.custody });
+    const desk = makeBackupDesk({ ...rooms, config });
     const { signers } = await showKey(desk);
     expect(signers).toEqual([(await deployment.desk.identity()).signer.publicKey]);
     expect(await readdir(folder.path)).toEqual([]);

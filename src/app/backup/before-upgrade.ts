@@ -57,7 +57,7 @@ export async function backUpOldSchema(
   try {
     // What an audit event is, every schema says anew. The log tells of it.
     const audit = { record: async () => undefined };
-    const desk = makeBackupDesk({ config, store, audit, clock, random, ids, log, keyStores: custody });
+    const desk = makeBackupDesk({ config, store, audit, clock, random, ids, log, custody });
     // Beside that of a server of the version before, which serves on meanwhile.
     return await makeProven({ ...desk, audit, spool: path.join(desk.spool, 'upgrade') }, step, {
       log,

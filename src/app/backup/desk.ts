@@ -36,12 +36,12 @@ export interface DeskParts {
   readonly log: Log;
   readonly meter?: Meter;
   /** Only `named` is asked: a backup must not need a store that none of its rows is in. */
-  readonly keyStores: Pick<KeyStores, 'named'>;
+  readonly custody: Pick<KeyStores, 'named'>;
 }
 
 /** Nothing is opened or asked before a verb needs it. */
 export function makeBackupDesk(parts: DeskParts): BackupDesk {
-  const { config, store, audit, clock, random, ids, log, keyStores, meter = silentMeter } = parts;
+  const { config, store, audit, clock, random, ids, log, custody, meter = silentMeter } = parts;
   const program = programVersion();
   return {
     store,
@@ -64,8 +64,8 @@ export function makeBackupDesk(parts: DeskParts): BackupDesk {
     receipts: receiptsIn(path.join(config.state_dir, RECEIPTS_FILE), () => clock.now()),
     pack: makePacker(config, program, () => openSigningKey(config.state_dir, random).pem),
     prove: makeProver(config, log),
-    readKeys: () => readKeyFiles(config, keyStores),
-    signCanary: (rows) => signCanary(config, rows, { store, keyStores, clock, ids, log }),
+    readKeys: () => readKeyFiles(config, custody),
+    signCanary: (rows) => signCanary(config, rows, { store, custody, clock, ids, log }),
     heartbeat: () => sendHeartbeat(config.backup.heartbeat_url, log),
     settings: settingsForArchive(config),
     windows: (places, trust, entries) =>
@@ -83,10 +83,10 @@ async function isInUse(store: Pick<Store, 'keys'>): Promise<boolean> {
 
 async function readKeyFiles(
   { signing }: Config,
-  keyStores: Pick<KeyStores, 'named'>,
+  custody: Pick<KeyStores, 'named'>,
 ): Promise<readonly KeyText[]> {
   // To open the store would make the folder, where keys are kept elsewhere.
-  const pems = existsSync(signing.key_path) ? (await keyStores.named('keyfile'))?.pems : undefined;
+  const pems = existsSync(signing.key_path) ? (await custody.named('keyfile'))?.pems : undefined;
   if (!pems) return [];
   const texts = await Promise.all(
     (await pems.list()).map(async (kid) => ({ kid, pem: await pems.load(kid) })),
@@ -99,13 +99,13 @@ async function readKeyFiles(
 async function signCanary(
   { server }: Config,
   rows: KeyRows,
-  { store, keyStores, clock, ids, log }: Pick<DeskParts, 'store' | 'keyStores' | 'clock' | 'ids' | 'log'>,
+  { store, custody, clock, ids, log }: Pick<DeskParts, 'store' | 'custody' | 'clock' | 'ids' | 'log'>,
 ): Promise<string | null> {
   const active = rows.signingKeys.find(({ state }) => state === 'active');
   if (!active) return null;
   try {
     const record = (await store.keys.list({})).find(({ kid }) => kid === active.kid);
-    const signer = record && (await (await keyStores.named(active.key_store))?.signer(record));
+    const signer = record && (await (await custody.named(active.key_store))?.signer(record));
     const claims = {
       iss: server.issuer,
       aud: 'urn:authserver:canary',

@@ -2,7 +2,7 @@
 import { open } from 'node:fs/promises';
 import { type RowPart, type Written, writeArchive } from '../../archive/writer.ts';
 import { systemClock } from '../../kernel/clock.ts';
-import { Failure } from '../../kernel/errors.ts';
+import { Failure, meansFull } from '../../kernel/errors.ts';
 import { systemRandom } from '../../kernel/random.ts';
 import type { Watch } from '../../kernel/watch.ts';
 import type { KeyRows, PackAsks, PackProgress } from '../../ops/backup/pack.ts';
@@ -66,7 +66,7 @@ function asSpoolFailure(error: unknown, file: string): unknown {
   if (error instanceof Failure || !(error instanceof Error && 'syscall' in error && 'code' in error))
     return error;
   const code = String(error.code);
-  const isFull = code === 'ENOSPC' || code === 'EDQUOT';
+  const isFull = meansFull(code);
   return new Failure(
     isFull ? 'unavailable' : 'configuration',
     `The archive cannot be put together at ${file} (${code}).`,

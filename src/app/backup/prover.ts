@@ -29,7 +29,7 @@ export function makeProver(config: Config, log: Log): Prover {
     const job: ProofJob = { config, subject };
     try {
       const { nice } = config.backup;
-      const task = { file: WORKER, name: 'proof', job, nice, hear, stopped: () => cancelled() };
+      const task = { file: WORKER, name: 'proof', job, nice, hear, stopped: cancelled };
       return await runThread(task, signal);
     } finally {
       await turn;

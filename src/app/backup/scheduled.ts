@@ -14,7 +14,7 @@ export function backupOnSchedule(rooms: Rooms): BackupSchedule {
   // Loaded when it is time: between two backups a server holds nothing of what makes them.
   const desk = async () => {
     const { makeBackupDesk } = await import('./desk.ts');
-    return makeBackupDesk({ ...rooms, keyStores: rooms.custody });
+    return makeBackupDesk(rooms);
   };
   const quiet = (signal: AbortSignal) => ({ progress: () => undefined, signal });
   return scheduleBackups({

@@ -77,9 +77,7 @@ async function atDesk<Report>(
   const random = systemRandom;
   const custody = new KeyCustody(workshop.config, { ...workshop, random });
   try {
-    return await work(
-      makeBackupDesk({ ...workshop, random, keyStores: custody, meter: workshop.metrics.meter }),
-    );
+    return await work(makeBackupDesk({ ...workshop, random, custody, meter: workshop.metrics.meter }));
   } finally {
     custody.close();
   }

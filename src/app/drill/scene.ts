@@ -67,7 +67,7 @@ export class ServedCopy implements Scene {
     this.#server = server;
     this.#close = close;
     const { rooms } = server;
-    this.#desk = makeBackupDesk({ ...rooms, keyStores: rooms.custody });
+    this.#desk = makeBackupDesk(rooms);
   }
 
   get socket(): string {

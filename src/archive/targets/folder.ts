@@ -4,7 +4,7 @@
  */
 import * as nodeDisk from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
-import { Failure } from '../../kernel/errors.ts';
+import { Failure, meansFull } from '../../kernel/errors.ts';
 import type { Random } from '../../kernel/random.ts';
 import { untilAborted } from '../until-aborted.ts';
 import type { Shelf, ShelfDescription, ShelfFile, ShelfWrite } from './shelf.ts';
@@ -174,7 +174,7 @@ export class Folder implements Shelf {
     const detail = String(error);
     const place = `The backup folder ${this.#folder}`;
     if (code === 'ENOENT') return new Failure('not_found', `${place} does not hold that file.`, { detail });
-    if (code === 'ENOSPC' || code === 'EDQUOT') {
+    if (meansFull(code)) {
       const hint =
         'Make room, or let `authserver backup prune` remove what the retention policy no longer keeps.';
       return new Failure('unavailable', `${place} is full.`, { detail, hint, cause: error });

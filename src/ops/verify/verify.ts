@@ -203,10 +203,9 @@ class Verifying {
       const marked = await this.#mark(copy, record, { passed: false, findings, rto_ms: 0 }, notes);
       return { ...base, proven_at: null, outcome: 'failed', tried: 'bytes', findings, notes, marked };
     } catch (error) {
-      const { code, message, detail } = asFailure(error);
+      const { code, message } = asFailure(error);
       if (code !== 'unavailable') throw error;
-      const reason = detail === undefined ? message : `${message} (${detail})`;
-      return { ...base, outcome: 'not_tried', tried: 'presence', findings: [], notes: [...notes, reason] };
+      return { ...base, outcome: 'not_tried', tried: 'presence', findings: [], notes: [...notes, message] };
     }
   }
 

@@ -119,6 +119,7 @@ export class WriterThread {
     if (message === 'ready') {
       this.#ready = true;
       this.#failedStarts = 0;
+      this.#cause = undefined;
       return;
     }
     this.#meter.committed();
@@ -149,23 +150,21 @@ export class WriterThread {
     const wasReady = this.#ready;
     this.#worker = undefined;
     this.#ready = false;
-    if (wasReady)
-      this.#reject(this.#underway, databaseUnavailable('the writer thread died before it answered'));
-    else {
+    const lost = this.#underway.splice(0);
+    if (!wasReady) {
       this.#failedStarts += 1;
-      this.#reject([...this.#underway, ...this.#queue.splice(0)], this.#cannotStart());
+      lost.push(...this.#queue.splice(0));
     }
-    this.#underway = [];
+    const reason = wasReady
+      ? databaseUnavailable('the writer thread died before it answered')
+      : this.#cannotStart();
+    for (const waiting of lost) waiting.reject(reason);
     if (this.#closing && this.#isIdle()) {
       this.#end();
       return;
     }
     const delay = Math.min(RESTART_DELAY * 2 ** this.#failedStarts, LONGEST_RESTART_DELAY);
     this.#restart = setTimeout(() => this.#start(), delay);
-  }
-
-  #reject(lost: readonly Waiting[], failure: Failure): void {
-    for (const waiting of lost) waiting.reject(failure);
   }
 
   /** Nothing is left to do: ends the thread, whose exit leads here again. */
