@@ -26,13 +26,16 @@ const MIGRATION = { clock: systemClock, random: systemRandom, log: silentLog };
 /** What is done with the migrated database while nothing is in it yet. */
 type Install = (storage: StorageChoice) => Promise<void>;
 
+export interface ArenaOptions {
+  readonly install?: Install;
+  /** The folder of the programs of PostgreSQL, in the place of those of the tests. */
+  readonly programs?: string;
+}
+
 /** Fills one. PostgreSQL is a server of its own, and as durable as SQLite is. */
-export function openArena(
-  engine: Engine,
-  rows: number,
-  install: Install = async () => undefined,
-): Promise<Arena> {
-  return engine === 'sqlite' ? sqliteArena(rows, install) : postgresArena(rows, install);
+export function openArena(engine: Engine, rows: number, options: ArenaOptions = {}): Promise<Arena> {
+  const { install = async () => undefined, programs } = options;
+  return engine === 'sqlite' ? sqliteArena(rows, install) : postgresArena(rows, install, programs);
 }
 
 /** How long the write-ahead log of SQLite is, bytes; null where the engine keeps its own. */
@@ -90,8 +93,8 @@ async function settle(file: string): Promise<void> {
   await sleep(2000);
 }
 
-async function postgresArena(rows: number, install: Install): Promise<Arena> {
-  const cluster = await startCluster(DURABLE);
+async function postgresArena(rows: number, install: Install, programs: string | undefined): Promise<Arena> {
+  const cluster = await startCluster(DURABLE, programs);
   const choice = (database: string) =>
     ({
       driver: 'postgres',

@@ -37,6 +37,8 @@ export interface BackupRequest {
   /** How long the writes are watched by themselves before each way. */
   readonly seconds: number;
   readonly engines: readonly string[];
+  /** The folder of the programs of PostgreSQL, in the place of those of the tests. */
+  readonly programs?: string;
 }
 
 type Way = { readonly name: string } & (Omit<CopyJob, 'seconds'> | { readonly missing: string });
@@ -50,7 +52,7 @@ const PROVEN = 'backup create';
 const SERVER = path.join(import.meta.dirname, 'backup-server.ts');
 
 export async function measureBackup(
-  { size, seconds, engines }: BackupRequest,
+  { size, seconds, engines, programs }: BackupRequest,
   running: AsyncDisposableStack,
 ): Promise<BackupReport> {
   console.error('the disk by itself ...');
@@ -64,7 +66,11 @@ export async function measureBackup(
     const folder = mkdtempSync(path.join(tmpdir(), 'authserver-bench-'));
     running.defer(() => rmSync(folder, { recursive: true, force: true }));
     const stateDir = path.join(folder, 'state');
-    const arena = running.use(await openArena(engine, rows, (empty) => install(empty, stateDir)));
+    const options = {
+      install: (empty: StorageChoice) => install(empty, stateDir),
+      ...(programs && { programs }),
+    };
+    const arena = running.use(await openArena(engine, rows, options));
     const storage = await arena.take('live');
     databases[engine] = await sizeOf(storage);
     // The command keeps compiled code too.
@@ -140,7 +146,10 @@ async function dumpOf(dsn: string, file: string): Promise<Way> {
   const fit = found.find(({ version }) => version >= server);
   if (!fit) {
     const newest = found.length > 0 ? `that of ${Math.max(...found.map(({ version }) => version))}` : 'none';
-    return { name, missing: `skipped: PostgreSQL ${server} needs a pg_dump as new, and here is ${newest}` };
+    return {
+      name,
+      missing: `skipped: PostgreSQL ${server} needs a pg_dump as new, and here is ${newest}; see --postgres`,
+    };
   }
   const args = ['-Fc', '-f', file, '-d', dsn];
   return { name, limit: BY_HAND_LIMIT, way: { kind: 'tool', command: fit.command, args, file } };

@@ -2,7 +2,9 @@
  * bench: how fast the product is, beside others that do the same on the same machine at the same time. It owns the
  * contenders, the load and the report; it meets the product only from outside, by its command and its addresses.
  */
+import { existsSync } from 'node:fs';
 import { cpus } from 'node:os';
+import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { ENGINES } from './arena.ts';
@@ -31,6 +33,7 @@ Options:
   --connections <n>  that load a contender at once (32)
   --rows <n>         how many rows the purge finds (2000000)
   --size <MB>        of the database that is backed up (300)
+  --postgres <path>  the folder of the programs of PostgreSQL for backup, where pg_dump is older than ours
   --engine <name>    sqlite or postgres only; both when not given
   --json             print the results as JSON
   --help             show this`;
@@ -49,6 +52,7 @@ interface Wanted {
   readonly rounds: number;
   readonly seconds: number;
   readonly json: boolean;
+  readonly programs?: string;
 }
 
 async function main(wanted: Wanted): Promise<void> {
@@ -63,7 +67,7 @@ async function main(wanted: Wanted): Promise<void> {
 }
 
 async function measure(
-  { names, contenders, engines, rows, size, json, ...settings }: Wanted,
+  { names, contenders, engines, rows, size, json, programs, ...settings }: Wanted,
   running: AsyncDisposableStack,
 ): Promise<void> {
   if (names.includes(PURGE)) {
@@ -72,7 +76,8 @@ async function measure(
     return;
   }
   if (names.includes(BACKUP)) {
-    const report = await measureBackup({ size, seconds: settings.seconds, engines }, running);
+    const asked = { size, seconds: settings.seconds, engines, ...(programs !== undefined && { programs }) };
+    const report = await measureBackup(asked, running);
     console.log(json ? JSON.stringify(report, null, 2) : backupText(report));
     return;
   }
@@ -139,6 +144,7 @@ function parse(args: readonly string[]) {
         rows: { type: 'string', default: '2000000' },
         size: { type: 'string', default: '300' },
         engine: { type: 'string' },
+        postgres: { type: 'string' },
         json: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
       },
@@ -155,6 +161,9 @@ function readCommandLine(args: readonly string[]): Wanted | 'help' {
   if (unknown !== undefined) fail(`There is nothing called "${unknown}" to measure.`);
   if (values.engine !== undefined && !ENGINES.some((name) => name === values.engine))
     fail(`There is no engine "${values.engine}".`);
+  const { postgres: programs } = values;
+  if (programs !== undefined && !existsSync(path.join(programs, 'initdb')))
+    fail(`--postgres must be a folder with initdb, and ${programs} is none.`);
   const engines = ENGINES.filter((name) => values.engine === undefined || name === values.engine);
   return {
     names: positionals.length > 0 ? positionals : NAMES,
@@ -166,6 +175,7 @@ function readCommandLine(args: readonly string[]): Wanted | 'help' {
     rounds: positive('rounds', values.rounds),
     seconds: positive('seconds', values.seconds),
     json: values.json,
+    ...(programs !== undefined && { programs: path.resolve(programs) }),
   };
 }
 

@@ -62,12 +62,16 @@ export interface Cluster {
 /**
  * Makes and starts a PostgreSQL server on 127.0.0.1 and on a Unix socket. Rejects with the server's log.
  * @param settings of postgresql.conf, over ours
+ * @param programs the folder of `initdb` and `postgres`, in the place of the package's
  */
-export async function startCluster(settings: Readonly<Record<string, string>> = {}): Promise<Cluster> {
+export async function startCluster(
+  settings: Readonly<Record<string, string>> = {},
+  programs?: string,
+): Promise<Cluster> {
   const folder = await mkdtemp(path.join(tmpdir(), 'authserver-pg-'));
   try {
     const cluster = new TemporaryCluster(folder, await unprivilegedAccount(), await freePort(), settings);
-    await cluster.create();
+    await cluster.create(programs);
     await cluster.start();
     return cluster;
   } catch (error) {
@@ -100,11 +104,11 @@ class TemporaryCluster implements Cluster {
     return `postgres://${SUPERUSER}@${this.host}:${this.port}/${database}`;
   }
 
-  async create(): Promise<void> {
+  async create(programs: string | undefined): Promise<void> {
     const { uid, gid } = this.#account;
     await chmod(this.socketDir, 0o755);
     if (uid !== undefined && gid !== undefined) await chown(this.socketDir, uid, gid);
-    this.#binaries = await binariesFor(this.#account, this.socketDir);
+    this.#binaries = programs ?? (await binariesFor(this.#account, this.socketDir));
     const options = ['--locale=C', '--encoding=UTF8', '--auth=trust', `--username=${SUPERUSER}`, '--no-sync'];
     await promisify(execFile)(path.join(this.#binaries, 'initdb'), [...options, `--pgdata=${this.#data}`], {
       ...this.#account,
