@@ -29,15 +29,7 @@ export interface Page {
 /** How many bytes of lines make a part: large enough that a message costs nothing, small enough to hold some of them. */
 const CHUNK = 1024 * 1024;
 /** What a page is aimed at, bytes: no more than that is held beside a part. */
-const PAGE = CHUNK / 4;
-const FIRST_ROWS = 32;
-
-/** How many rows to ask for next, after the size of those before. @param most when they are small */
-export function rowsAfter(page: Page | undefined, most: number): number {
-  if (!page) return FIRST_ROWS;
-  const size = Math.max(1, page.lines.byteLength / page.rows);
-  return Math.min(most, Math.max(1, Math.floor(PAGE / size)));
-}
+export const PAGE = CHUNK / 4;
 
 export class SnapshotReading implements Answerer {
   readonly #reader: RowReader;

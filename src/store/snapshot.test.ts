@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { query } from '../../test/setup/cluster.ts';
@@ -171,6 +172,39 @@ describe('a snapshot', () => {
       }
     }
   });
+
+  it.skipIf(!engines.some(({ name }) => name === 'postgres'))(
+    'ends when its connection does, whether it waits for rows or they wait for it',
+    { timeout: PATIENCE },
+    async () => {
+      await using fresh = await freshStorage(POSTGRES);
+      if (fresh.driver !== 'postgres') throw new TypeError(`asked for postgres, got ${fresh.driver}`);
+      await migrate(fresh);
+      await query(
+        fresh.dsn,
+        `insert into settings (name, value, updated_at) select 'n' || i, repeat(md5(i::text), 300), 0
+         from generate_series(1, 10000) as g(i)`,
+      );
+      const cut = `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'authserver snapshot'
+        and datname = current_database()`;
+      for (const pause of [0, 300]) {
+        await using snapshot = await readSnapshot(storageChoice(fresh), { clock });
+        let bytes = 0;
+        const reading = async () => {
+          for await (const part of snapshot.parts()) {
+            if (part.kind !== 'rows') continue;
+            if (bytes === 0) {
+              await sleep(pause);
+              expect(await query(fresh.dsn, cut)).toHaveLength(1);
+            }
+            bytes += part.bytes.byteLength;
+          }
+        };
+        await expect(reading()).rejects.toMatchObject({ code: 'unavailable' });
+        expect(bytes).toBeLessThan(90 * 2 ** 20);
+      }
+    },
+  );
 
   it('of an older schema fills a database of that schema, which then goes on to the newest', {
     timeout: PATIENCE,

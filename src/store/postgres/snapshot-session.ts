@@ -1,4 +1,5 @@
 import { Client, type QueryResultRow } from 'pg';
+import { to as copyTo } from 'pg-copy-streams';
 import { databaseUnavailable } from '../sql/failures.ts';
 import { type PostgresOptions, typeParsers } from './connect.ts';
 import { fromPostgres } from './errors.ts';
@@ -40,6 +41,19 @@ export class SnapshotSession {
     return (await this.#query(text, values)).rowCount ?? 0;
   }
 
+  /** What a `copy ... to stdout` sends, in pieces that are cut anywhere. */
+  async *copy(text: string): AsyncGenerator<Uint8Array> {
+    this.#underway += 1;
+    try {
+      const client = await this.#opened();
+      yield* client.query(copyTo(text));
+    } catch (error) {
+      throw fromPostgres(error);
+    } finally {
+      this.#underway -= 1;
+    }
+  }
+
   /** Ends what is under way, on the server too; what is not committed is rolled back. */
   async close(): Promise<void> {
     // May be on its way still.
@@ -53,14 +67,19 @@ export class SnapshotSession {
   async #query<Row extends QueryResultRow>(text: string, values: readonly unknown[] = []) {
     this.#underway += 1;
     try {
-      const client = await this.#client;
-      if (!client) throw databaseUnavailable('the snapshot is closed');
+      const client = await this.#opened();
       return await client.query<Row>(text, [...values]);
     } catch (error) {
       throw fromPostgres(error);
     } finally {
       this.#underway -= 1;
     }
+  }
+
+  async #opened(): Promise<Client> {
+    const client = await this.#client;
+    if (!client) throw databaseUnavailable('the snapshot is closed');
+    return client;
   }
 
   async #cancel(): Promise<void> {

@@ -1,11 +1,12 @@
 import { DatabaseSync } from 'node:sqlite';
-import { type Page, type RowReader, rowsAfter } from '../snapshot-read.ts';
+import { PAGE, type Page, type RowReader } from '../snapshot-read.ts';
 import type { TableShape } from '../sql/tables.ts';
 import { LOCK_PATIENCE, type SqliteOptions } from './connect.ts';
 import { translated } from './errors.ts';
 
 /** KiB. A table in the order of its key is read all over the file; with the default of 2 MiB that takes twice as long. */
 const CACHE = 64 * 1024;
+const FIRST_ROWS = 32;
 /** Larger pages gain nothing. */
 const MOST_ROWS = 512;
 const LINE_FEED = 0x0a;
@@ -42,7 +43,7 @@ export class SqliteRowReader implements RowReader {
     const later = db.prepare(pageText(table, true));
     let last: Page | undefined;
     for (;;) {
-      const limit = rowsAfter(last, MOST_ROWS);
+      const limit = rowsAfter(last);
       const after = last ? keyOfLastLine(table, last.lines) : [];
       const { rows, lines } = translated(() =>
         (last ? later : first).get(...after, limit),
@@ -69,6 +70,13 @@ function pageText({ name, columns, key }: TableShape, later: boolean): string {
   const after = later ? `where (${key.join(', ')}) > (${key.map(() => '?').join(', ')})` : '';
   return `select count(*) as rows, cast(group_concat(line, char(10)) || char(10) as blob) as lines
     from (select json_object(${members}) as line from ${name} ${after} order by ${key.join(', ')} limit ?)`;
+}
+
+/** How many rows to ask for next, after the size of those before. */
+function rowsAfter(page: Page | undefined): number {
+  if (!page) return FIRST_ROWS;
+  const size = Math.max(1, page.lines.byteLength / page.rows);
+  return Math.min(MOST_ROWS, Math.max(1, Math.floor(PAGE / size)));
 }
 
 function keyOfLastLine({ key }: TableShape, lines: Uint8Array): (string | number)[] {
