@@ -1,5 +1,7 @@
 import {
+  accessSync,
   closeSync,
+  constants,
   fsyncSync,
   lchownSync,
   mkdirSync,
@@ -48,6 +50,29 @@ export function prepareStateDir(stateDir: string): void {
     mkdirSync(stateDir, { recursive: true, mode: 0o700 });
   } catch (cause) {
     throw unusable(stateDir, cause);
+  }
+}
+
+/**
+ * For whoever forgot `sudo -u`: files that one may not see look as though they were not there, and what follows would be wrong
+ * advice. Failures: `configuration`.
+ */
+export function checkAccess({ state_dir, storage }: Pick<Config, 'state_dir' | 'storage'>): void {
+  checkReadable(state_dir, constants.R_OK | constants.X_OK);
+  if (storage.driver === 'sqlite') checkReadable(storage.sqlite.path, constants.R_OK);
+}
+
+function checkReadable(place: string, mode: number): void {
+  try {
+    accessSync(place, mode);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code !== 'EACCES' && code !== 'EPERM') return;
+    throw new Failure('configuration', `This user may not read ${place}.`, {
+      detail: String(cause),
+      hint: 'Run the command as the user of the server, such as: sudo -u authserver authserver ...',
+      cause,
+    });
   }
 }
 

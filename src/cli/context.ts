@@ -35,7 +35,12 @@ export function makeContext(
     return openAdminClient(await context.config());
   };
   const context: CliContext = {
-    config: async () => (await context.loadedConfig()).config,
+    config: async () => {
+      const { config } = await context.loadedConfig();
+      const { checkAccess } = await import('../app/state-dir.ts');
+      checkAccess(config);
+      return config;
+    },
     loadedConfig: () => (loaded ??= loadedConfig()),
     admin: () => (client ??= openAdmin()),
     printer,

@@ -20,9 +20,11 @@ export const doctorCommand = command({
     'authserver doctor --json',
     'authserver doctor --only clock,file-modes,backup-age',
   ],
-  async run({ loadedConfig, printer }, { only, deep }) {
+  async run({ config, loadedConfig, printer }, { only, deep }) {
     const { examineInstallation } = await import('../app/doctor.ts');
     const request = { only: only === undefined ? undefined : namesIn(only), deep };
+    // To whom the installation is closed, all of it would look as though it were not there.
+    await config();
     const findings = await examineInstallation(await loadedConfig(), request, systemClock);
     const failed = findings.filter(({ status }) => status === 'fail');
     printer.document({ ok: failed.length === 0, findings }, textOf(findings));

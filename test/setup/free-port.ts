@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 
@@ -11,14 +12,15 @@ const FIRST = 12_000;
 const SHARE = 1_000;
 const SHARES = 20;
 
-let given = 0;
+/** Two runs of the tests at once begin at different ones. */
+let next = randomInt(SHARE);
 
 /** A port of the loopback address that nobody has now, nor gets before it is used. */
 export async function freePort(): Promise<number> {
   const worker = Number(process.env['VITEST_POOL_ID'] ?? 0) % SHARES;
   const first = FIRST + worker * SHARE;
   for (;;) {
-    const port = first + (given++ % SHARE);
+    const port = first + (next++ % SHARE);
     const probe = createServer().listen({ host: '127.0.0.1', port });
     const isFree = await once(probe, 'listening').then(
       () => true,

@@ -25,7 +25,14 @@ export function readSigningKey(stateDir: string): SigningKey | undefined {
   try {
     return signingKeyOf(readFileSync(file, 'utf8'));
   } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined;
+    const code = cause instanceof Error && 'syscall' in cause && 'code' in cause ? cause.code : undefined;
+    if (code === 'ENOENT') return undefined;
+    if (code !== undefined) {
+      throw new Failure('configuration', `${file} cannot be read (${code}).`, {
+        hint: 'It belongs to the user of the server: see its mode and its owner.',
+        cause,
+      });
+    }
     throw new Failure('configuration', `${file} does not hold the key that signs backups.`, {
       hint: 'Put it back from a backup, or move it away: another one is made then, and the backups so far stay believed.',
       cause,
