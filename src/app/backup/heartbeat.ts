@@ -1,5 +1,5 @@
 /** Tells somebody elsewhere that there is a verified backup; when nobody hears of one, they raise the alarm. */
-import { asFailure, Failure } from '../../kernel/errors.ts';
+import { Failure } from '../../kernel/errors.ts';
 import type { Log } from '../../kernel/log.ts';
 
 const PATIENCE = 10_000;
@@ -12,8 +12,13 @@ export async function sendHeartbeat(url: string | undefined, log: Log): Promise<
     await answer.body?.cancel();
     if (!answer.ok) throw new Failure('unavailable', `It answered ${answer.status}.`);
   } catch (error) {
-    const { message, detail } = asFailure(error);
-    const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : undefined;
-    log.error({ error: cause ?? detail ?? message }, 'the heartbeat of backups was not heard');
+    log.error({ error: whyOf(error) }, 'the heartbeat of backups was not heard');
   }
+}
+
+/** What `fetch` itself says may hold the address. */
+function whyOf(error: unknown): string {
+  if (error instanceof Failure) return error.message;
+  if (!(error instanceof Error)) return 'it could not be sent';
+  return error.cause instanceof Error ? error.cause.message : error.name;
 }

@@ -35,12 +35,21 @@ export const backupRules: readonly Rule[] = [
   },
   {
     about: ['backup.heartbeat_url'],
-    check: ({ backup: { heartbeat_url: url } }) =>
-      url === undefined || (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol))
-        ? undefined
-        : { problem: 'must be an http:// or https:// address', hint: 'Leave it out if nobody listens.' },
+    check: ({ backup }) => heartbeatFault(backup.heartbeat_url),
   },
 ];
+
+function heartbeatFault(text: string | undefined): Broken {
+  if (text === undefined) return undefined;
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol))
+    return { problem: 'must be an http:// or https:// address', hint: 'Leave it out if nobody listens.' };
+  if (url.username === '' && url.password === '') return undefined;
+  return {
+    problem: 'must hold no user and no password: they would not be sent',
+    hint: 'Use an address whose path is the secret, such as https://hc.example.com/ping/...',
+  };
+}
 
 function targetsFault(targets: readonly string[]): Broken {
   const hint = 'Write name=/folder or name=s3://bucket/prefix.';

@@ -49,8 +49,15 @@ describe('a backup target', () => {
     ['a=s3://b/%E0%A4%A', /a prefix with a "%"/],
     ['a=s3://b?part_size=1MiB', /has a part_size/],
     ['a=s3://b?endpoint=ftp://x', /has an endpoint/],
+    ['a=s3://b?storage_class=DEEP_ARCHIVE', /answers after hours/],
   ])('%s is refused', (text, problem) => {
     expect(readTarget(text)).toEqual({ problem: expect.stringMatching(problem) });
+  });
+
+  test('with a password in its endpoint is refused, and not repeated', () => {
+    const { problem } = readTarget('a=s3://b?endpoint=http://u:secret@h:9000') as { problem: string };
+    expect(problem).toMatch(/endpoint with a user or a password; credentials come from/);
+    expect(problem).not.toContain('secret');
   });
 
   test('in a list of them a comma within one does not end it', () => {

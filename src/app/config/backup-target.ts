@@ -49,6 +49,7 @@ export const BETWEEN_TARGETS = /,(?=\s*[a-z][a-z0-9_-]*=(?:s3:|[a-z][a-z0-9+.-]*
 const NAMED = /^([a-z][a-z0-9_-]{0,31})=(.+)$/s;
 const KEEP_KINDS: readonly string[] = ['last', 'hourly', 'daily', 'weekly', 'monthly', 'yearly'];
 const MIB = 1024 * 1024;
+const CREDENTIALS = 'credentials come from AWS_* variables or the role of the machine';
 
 /** Reads one item of `backup.targets`. */
 export function readTarget(text: string): ReadTarget {
@@ -89,16 +90,12 @@ function bucketTarget(name: string, place: string): BucketTarget {
   const url = URL.canParse(place) ? new URL(place) : undefined;
   if (url?.protocol !== 's3:' || url.hostname === '') throw new Misread('has no bucket');
   if (url.username || url.password || url.hash || url.port) {
-    throw new Misread(
-      'must hold no user, password, port or fragment; credentials come from AWS_* variables or the role of the machine',
-    );
+    throw new Misread(`must hold no user, password, port or fragment; ${CREDENTIALS}`);
   }
   const options = new Options(url.searchParams);
   const prefix = readPath(url.pathname).replace(/^\/+|\/+$/g, '');
   const endpoint = options.take('endpoint');
-  if (endpoint !== undefined && !(URL.canParse(endpoint) && /^https?:$/.test(new URL(endpoint).protocol))) {
-    throw new Misread('has an endpoint that is no http:// or https:// address');
-  }
+  if (endpoint !== undefined) checkEndpoint(endpoint);
   const pathStyle = options.take('path_style') ?? 'false';
   if (pathStyle !== 'true' && pathStyle !== 'false')
     throw new Misread('has a path_style that is neither true nor false');
@@ -113,13 +110,21 @@ function bucketTarget(name: string, place: string): BucketTarget {
     region: options.take('region') ?? 'us-east-1',
     endpoint,
     pathStyle: pathStyle === 'true',
-    storageClass: options.take('storage_class'),
+    storageClass: readStorageClass(options.take('storage_class')),
     lock: lock === undefined ? undefined : readLock(lock),
     partSize: partSize === undefined ? undefined : readPartSize(partSize),
     keep: keep === undefined ? undefined : readKeep(keep),
   };
   options.end();
   return target;
+}
+
+function checkEndpoint(text: string): void {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url === undefined || !/^https?:$/.test(url.protocol))
+    throw new Misread('has an endpoint that is no http:// or https:// address');
+  if (url.username || url.password)
+    throw new Misread(`has an endpoint with a user or a password; ${CREDENTIALS}`);
 }
 
 function readPath(text: string): string {
@@ -153,6 +158,14 @@ class Options {
       `has ${JSON.stringify(unknown)}, which is none of region, endpoint, path_style, storage_class, lock, part_size, keep`,
     );
   }
+}
+
+/** A backup is read back to be proven. */
+function readStorageClass(text: string | undefined): string | undefined {
+  if (text !== 'GLACIER' && text !== 'DEEP_ARCHIVE') return text;
+  throw new Misread(
+    `has a storage_class that answers after hours, so that nothing there could be proven (GLACIER_IR answers at once)`,
+  );
 }
 
 function readLock(text: string): NonNullable<BucketTarget['lock']> {
