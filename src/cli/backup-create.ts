@@ -1,4 +1,9 @@
-import { type CreateProgress, type CreateReport, createFailure } from '../ops/backup/create-report.ts';
+import {
+  type CreateProgress,
+  type CreateReport,
+  createFailure,
+  isStored,
+} from '../ops/backup/create-report.ts';
 import { checkTags } from '../ops/backup/label.ts';
 import { type CliContext, command } from './command.ts';
 import { flag, list, text, unless } from './option.ts';
@@ -11,7 +16,8 @@ export const backupCreateCommand = command({
   summary: 'Make a backup, put it on every target, and prove that it can be restored.',
   description:
     'Rows, keys and settings from one moment, while the server serves. It is read back, restored into a scratch database, ' +
-    'booted and tried; only then does it count as verified. Ctrl-C stops it, and nothing is left behind.',
+    'booted and tried; only then does it count as verified. Ctrl-C stops it, and nothing is left behind; once it is on its ' +
+    'targets it stays there, not yet verified.',
   options: {
     target: text('--target <name>', 'only this one of backup.targets'),
     tags: list('--tag <text>', 'what to call it; may be given more than once'),
@@ -46,7 +52,7 @@ function show(line: ProgressLine, { step, what, done, unit, share, elapsed }: Cr
 
 function print({ printer }: CliContext, report: CreateReport): void {
   const { id, outcome } = report;
-  if (id === null) {
+  if (id === null || !isStored(report)) {
     printer.record(report, 'No backup was made.');
     return;
   }

@@ -1,6 +1,6 @@
 // Backups when a target, the database or a clock is in trouble: what is said of them is so, and nothing goes that has to stay.
 
-import { readFile } from 'node:fs/promises';
+import { readFile, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readHolding } from '../../src/archive/catalog.ts';
@@ -59,6 +59,50 @@ describe('backups in trouble (needs the sqlite engine)', () => {
     expect(createFailure(report)?.message).toContain(`away: it could not be read back: ${AWAY.message}`);
     const entry = readHolding(await away.target.find(String(report.id)), await deployment.desk.trust());
     expect([entry.record?.id, entry.verification]).toEqual([report.id, undefined]);
+  });
+
+  test('a target where nothing is of what was put there gets the backup, and is told of, once', async () => {
+    await using deployment = await openDeployment(SQLITE, { BACKUP_PLAINTEXT: 'true' });
+    const [local, away] = await twoPlaces(deployment);
+    const places = async () => [local, away];
+    const first = await deployment.create({}, { places });
+    expect(first).toMatchObject({ outcome: 'verified' });
+    const disk = path.join(deployment.stateDir, 'away');
+    await rename(disk, `${disk}-unmounted`);
+    const second = await deployment.create({}, { places });
+    expect(second).toMatchObject({
+      outcome: 'failed',
+      targets: [
+        { target: 'local', outcome: 'verified', reason: null },
+        {
+          target: 'away',
+          outcome: 'verified',
+          reason: expect.stringContaining(`up to ${first.id}: is its disk mounted?`),
+        },
+      ],
+    });
+    expect(createFailure(second)).toMatchObject({
+      code: 'failed',
+      message: expect.stringContaining('away: nothing was there'),
+    });
+    expect(await deployment.create({}, { places })).toMatchObject({ outcome: 'verified' });
+    // Mounted again, with what was there before; then the newest of it is gone, as after a prune.
+    await rm(disk, { recursive: true });
+    await rename(`${disk}-unmounted`, disk);
+    expect(await deployment.create({}, { places })).toMatchObject({ outcome: 'verified' });
+  });
+
+  test('which no target has is no backup', async () => {
+    await using deployment = await openDeployment(SQLITE, { BACKUP_PLAINTEXT: 'true' });
+    const [local] = await twoPlaces(deployment);
+    const report = await deployment.create(
+      {},
+      { places: async () => [changed(local, { put: () => Promise.reject(AWAY) })] },
+    );
+    expect(createFailure(report)).toMatchObject({
+      code: 'unavailable',
+      message: `No backup was made: no target took it. local: ${AWAY.message}`,
+    });
   });
 
   test('stopped while it is read back, it is said to be made and not tried', async () => {

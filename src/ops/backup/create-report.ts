@@ -70,6 +70,16 @@ export function heldReport(now: number, by: LeaseRecord | undefined): CreateRepo
   };
 }
 
+/** Whether it is anywhere. */
+export function isStored({ targets }: Pick<CreateReport, 'targets'>): boolean {
+  return targets.some(({ outcome }) => outcome !== 'failed');
+}
+
+/** What has a backup tried that was not: the server itself cannot open it any more. */
+export function verifyCommand(id: string, kind: 'age' | 'passphrase' | 'none' | undefined): string {
+  return `authserver backup verify ${id}${kind === 'age' ? ' --recovery-key FILE' : ''}`;
+}
+
 /** One good copy is a backup, even when another target is away. */
 export function isProven({ proof, targets }: Pick<CreateReport, 'proof' | 'targets'>): boolean {
   return proof?.passed === true && targets.some(({ outcome }) => outcome === 'verified');
@@ -84,14 +94,8 @@ export function targetsWell({ targets, proof, not_proven }: CreateReport): reado
 }
 
 /** The failure that a report stands for; undefined when all is well. */
-export function createFailure({
-  outcome,
-  id,
-  targets,
-  proof,
-  not_proven,
-  held_by,
-}: CreateReport): Failure | undefined {
+export function createFailure(report: CreateReport): Failure | undefined {
+  const { outcome, id, targets, proof, not_proven, held_by, encryption } = report;
   if (outcome === 'held') {
     const who = held_by
       ? `${held_by.runner} makes one since ${new Date(held_by.since).toISOString()}`
@@ -101,9 +105,16 @@ export function createFailure({
     });
   }
   if (outcome !== 'failed') return undefined;
+  const wrong = targets.filter(({ reason }) => reason !== null);
+  const which = wrong.map(({ target, reason }) => `${target}: ${reason}`).join(' ');
+  if (!isStored(report)) {
+    return new Failure('unavailable', `No backup was made: no target took it. ${which}`, {
+      hint: 'Once one does, make another: `authserver backup create`.',
+    });
+  }
   if (not_proven !== null) {
     return new Failure('failed', `The backup was made, and could not be tried: ${not_proven}`, {
-      hint: `Once that is mended: authserver backup verify ${id}`,
+      hint: `Once that is mended: ${verifyCommand(String(id), encryption?.kind)}`,
     });
   }
   if (proof && !proof.passed) {
@@ -115,8 +126,6 @@ export function createFailure({
       },
     );
   }
-  const wrong = targets.filter(({ reason }) => reason !== null);
-  const which = wrong.map(({ target, reason }) => `${target}: ${reason}`).join(' ');
   return new Failure('failed', `The backup is not on every target as it should be. ${which}`, {
     hint: 'What the other targets have is complete. Once that is mended, make another one: `authserver backup create`.',
   });

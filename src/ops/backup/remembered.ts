@@ -8,6 +8,9 @@ const LAST_RUN = 'backup.last_run';
 /** And the name of a target: how many verified backups its last prune kept. */
 const KEPT = 'backup.kept.';
 
+/** And the name of a target: the last backup that was put there. */
+const LAST_ON = 'backup.on.';
+
 /** The last backup that was restored and tried. */
 export interface VerifiedBackup {
   readonly id: string;
@@ -19,6 +22,13 @@ export interface VerifiedBackup {
   readonly rows: number;
   /** Bytes. */
   readonly size: number;
+}
+
+/** The last backup that was put on a target. */
+export interface StoredBackup {
+  readonly id: string;
+  /** Of the deployment then: after a restore its targets may be others, on another machine. */
+  readonly restore_epoch: number;
 }
 
 export interface LastRun {
@@ -69,6 +79,15 @@ export class RememberedBackups {
 
   async keepKept(target: string, count: number, now: number): Promise<void> {
     await this.#put(`${KEPT}${target}`, String(count), now);
+  }
+
+  /** Undefined where none was yet. */
+  lastOn(target: string): Promise<StoredBackup | undefined> {
+    return this.#getJson<StoredBackup>(`${LAST_ON}${target}`);
+  }
+
+  async keepLastOn(target: string, backup: StoredBackup, now: number): Promise<void> {
+    await this.#put(`${LAST_ON}${target}`, JSON.stringify(backup), now);
   }
 
   async #getJson<Value>(name: string): Promise<Value | undefined> {
