@@ -22,7 +22,13 @@ export interface Manifest {
     readonly persistentVolumeClaimRetentionPolicy?: unknown;
     readonly concurrencyPolicy?: string;
     readonly template?: PodTemplate;
-    readonly jobTemplate?: { readonly spec: { readonly template: PodTemplate } };
+    readonly jobTemplate?: {
+      readonly spec: {
+        readonly template: PodTemplate;
+        readonly backoffLimit?: number;
+        readonly podFailurePolicy?: unknown;
+      };
+    };
   };
 }
 
@@ -47,8 +53,10 @@ export interface PodSpec {
 }
 
 export interface Container {
+  readonly name: string;
   readonly image: string;
-  readonly args: readonly string[];
+  readonly command?: readonly string[];
+  readonly args?: readonly string[];
   readonly env?: readonly { readonly name: string; readonly value: string }[];
   readonly envFrom: readonly {
     readonly configMapRef?: { readonly name: string };
@@ -72,6 +80,20 @@ export interface Pod extends PodTemplate {
 }
 
 export const chart = path.join(deploy, 'helm', 'authserver');
+
+/** Values for the chart: what it needs on either engine, and what it needs on PostgreSQL. */
+export const required = {
+  'image.repository': 'registry.example.com/authserver',
+  issuer: 'https://auth.example.com',
+  existingSecret: 'authserver-secrets',
+};
+export const onPostgres = {
+  ...required,
+  masterKeySecret: 'authserver-master-key',
+  'ingress.enabled': 'true',
+  'backup.targets': '{away=s3://backups.example.com/authserver?region=eu-central-1}',
+  'backup.signingSecret': 'authserver-backup-signing',
+};
 
 /** `kubectl kustomize` where there is one; else the files that the kustomizations name, before their images are set. */
 export function plainManifests(variant: string): readonly Manifest[] {
