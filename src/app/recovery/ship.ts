@@ -1,7 +1,6 @@
 /** The recovery log of this installation, shipped while a server serves. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { asFailure } from '../../kernel/errors.ts';
-import { RememberedBackups } from '../../ops/backup/remembered.ts';
 import type { LogShipper } from '../../ops/recovery/shipper.ts';
 import { PACE, type SeenChain, type ShippingPace } from '../../ops/recovery/shipping.ts';
 import { spoolFolder } from '../../store/change-spool.ts';
@@ -32,14 +31,14 @@ export interface ShipOptions {
   /** When there is a key to encrypt to: a first start makes it last of all. */
   readonly after?: Promise<void>;
   readonly pace?: Partial<ShippingPace>;
+  /** ms; for tests, which cannot wait as long. */
+  readonly baseAfter?: number;
 }
 
 const FAULTS = 'authserver_recovery_log_faults_total';
 const SHIPPED = 'authserver_recovery_log_shipped_bytes_total';
-/** How long a new chain waits for a backup that somebody makes, ms. */
+/** How long a chain waits for a backup that somebody makes, ms. */
 const BASE_AFTER = 30_000;
-/** Ends of a run that leave a backup on a target. */
-const HAS_BACKUP: ReadonlySet<string> = new Set(['verified', 'made']);
 
 /**
  * Ships the log to all backup targets; on PostgreSQL, whose own log is shipped by other means, what was taken away only.
@@ -47,12 +46,18 @@ const HAS_BACKUP: ReadonlySet<string> = new Set(['verified', 'made']);
  */
 export function shipLog(
   rooms: Pick<Rooms, 'config' | 'store' | 'clock' | 'random' | 'ids' | 'log' | 'meter'>,
-  { onNewChain = () => undefined, after = Promise.resolve(), pace = {} }: ShipOptions = {},
+  {
+    onNewChain = () => undefined,
+    after = Promise.resolve(),
+    pace = {},
+    baseAfter = BASE_AFTER,
+  }: ShipOptions = {},
 ): ShippedLog | undefined {
   const { config } = rooms;
   if (config.recovery.log === false) return undefined;
   const stop = new AbortController();
-  const chainSeen = (chain: SeenChain) => void callWithoutBase(rooms, chain, onNewChain, stop.signal);
+  const chainSeen = (chain: SeenChain) =>
+    void callWithoutBase(rooms, chain, { onNewChain, baseAfter }, stop.signal);
   const starting = after.then(() =>
     start(rooms, { chainSeen, pace: { interval: config.recovery.interval, ...pace } }),
   );
@@ -82,25 +87,25 @@ export function shipLog(
 }
 
 /**
- * Calls when the chain still has no backup after a while: a server that has just started has other things to do, and a chain
- * that ends at once needs none.
+ * Says so when the chain still has no backup after a while: a server that has just started has other things to do, and a
+ * chain that ends at once needs none.
  */
 async function callWithoutBase(
-  { store, log }: Pick<Rooms, 'store' | 'log'>,
+  rooms: Pick<Rooms, 'config' | 'store' | 'clock' | 'log'>,
   chain: SeenChain,
-  call: (chain: SeenChain) => void,
+  { onNewChain, baseAfter }: Required<Pick<ShipOptions, 'onNewChain' | 'baseAfter'>>,
   signal: AbortSignal,
 ): Promise<void> {
   try {
-    await sleep(BASE_AFTER, undefined, { signal, ref: false });
-    const last = await new RememberedBackups(store.settings).lastRun();
-    if (last && HAS_BACKUP.has(last.outcome) && last.at >= chain.begunAt) return;
-    log.warn({ ...chain }, 'the recovery log has begun anew: it needs a backup made from now on');
-    call(chain);
+    await sleep(baseAfter, undefined, { signal, ref: false });
+    const { hasBase } = await import('./base.ts');
+    if (await hasBase(rooms, chain, signal)) return;
+    rooms.log.warn({ ...chain }, 'the recovery log has begun anew: it needs a backup made from now on');
+    onNewChain(chain);
   } catch (error) {
     if (signal.aborted) return;
     const { message, detail = message } = asFailure(error);
-    log.error({ ...chain, detail }, 'nobody knows whether the recovery log has a backup');
+    rooms.log.error({ ...chain, detail }, 'nobody knows whether the recovery log has a backup');
   }
 }
 
@@ -156,8 +161,13 @@ function healthOf(shipping: Shipping | 'starting' | 'failed', maxLag: number): R
   }
   const states = shipping.states();
   const lag = Math.max(0, ...states.map((state) => state.lag));
-  const late = states.filter((state) => state.lag > maxLag).map(({ shelf }) => shelf);
+  const late = states.filter((state) => isLate(state.lag, maxLag)).map(({ shelf }) => shelf);
   const health = { ok: late.length === 0, lag_seconds: lag / 1000, chain: shipping.chain ?? null };
   if (late.length === 0) return health;
   return { ...health, problem: `the recovery log does not reach ${late.join(', ')}` };
+}
+
+/** Whether a target that lacks a commit of that age counts as one that the log does not reach. Both in ms. */
+export function isLate(lag: number, maxLag: number): boolean {
+  return lag > maxLag;
 }

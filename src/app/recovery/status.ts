@@ -10,6 +10,7 @@ import { backupTrust } from '../backup/identity.ts';
 import { openPlaces } from '../backup/places.ts';
 import type { Config } from '../config.ts';
 import { isLogged } from '../database.ts';
+import { isLate } from './ship.ts';
 import { logWindows } from './windows.ts';
 
 export interface LogFinding {
@@ -29,9 +30,9 @@ export interface LogTarget {
 
 export interface LogStatus {
   readonly engine: 'sqlite';
-  /** Every moment since the newest backup's chain began can be restored. */
+  /** Every moment since the newest backup's chain began can be restored, from any target. */
   readonly ok: boolean;
-  /** Age of the oldest commit that no target has; null where nothing is logged. */
+  /** Age of the oldest commit that no target has; null where nothing is logged, or nobody can tell. */
   readonly recovery_lag_seconds: number | null;
   /** The newest moments that can be restored, ms; null where none can. */
   readonly window: { readonly from: number; readonly to: number } | null;
@@ -39,6 +40,14 @@ export interface LogStatus {
   readonly batch: number | null;
   readonly targets: readonly LogTarget[];
   readonly findings: readonly LogFinding[];
+}
+
+interface SeenTarget {
+  readonly target: LogTarget;
+  /** Why it does not answer; null where it does. */
+  readonly problem: string | null;
+  /** As `lagOf` has it. */
+  readonly lag: number;
 }
 
 /** Failures: `unavailable` when the database cannot be read. */
@@ -51,16 +60,23 @@ export async function logStatus(config: Config, clock: Clock = systemClock): Pro
     const trust = await backupTrust(config, onlooker.store);
     const reading = { deploymentId: (await deployment.get({})).id, trust };
     const places = await openPlaces(config, clock);
-    const targets = await Promise.all(places.map((place) => lookAt(place, reading, position?.chain)));
-    const catalogs = await readCatalogs(places, trust, { signal: new AbortController().signal });
+    const catalogs = await readCatalogs(places, trust);
+    const seen = await Promise.all(
+      catalogs.map(async ({ place, problem }) => {
+        const target = await lookAt(place, reading, position?.chain);
+        const lag = position ? await lagOf(config, position, target, clock) : 0;
+        return { target, problem, lag };
+      }),
+    );
+    const targets = seen.map(({ target }) => target);
     const entries = catalogs.flatMap((catalog) => catalog.entries);
     const window = (await logWindows(places, trust, entries)).at(-1) ?? null;
-    const lag = position ? await lagOf(config, position, targets, clock) : null;
-    const findings = findingsOf(config, { position, targets, window, lag });
+    const least = Math.min(...seen.map(({ lag }) => lag));
+    const findings = findingsOf(config, { position, seen, window });
     return {
       engine: 'sqlite',
       ok: findings.length === 0,
-      recovery_lag_seconds: lag,
+      recovery_lag_seconds: position && Number.isFinite(least) ? least / 1000 : null,
       window,
       batch: position?.batch ?? null,
       targets,
@@ -87,51 +103,70 @@ async function lookAt(
   };
 }
 
-/** Seconds. */
+/** Age, ms, of the oldest commit that a target lacks; infinite where nobody can tell. */
 async function lagOf(
   { storage }: Config,
   { chain, batch }: LogPosition,
-  targets: readonly LogTarget[],
+  { last, until }: LogTarget,
   clock: Clock,
 ): Promise<number> {
-  const best = Math.max(0, ...targets.map(({ last }) => last));
-  const waiting = await new SpoolView(spoolFolder(storage.sqlite.path)).read(chain, best, batch, 1);
-  return waiting ? Math.max(0, clock.now() - waiting.from) / 1000 : 0;
+  if (last >= batch) return 0;
+  const waiting = await new SpoolView(spoolFolder(storage.sqlite.path)).read(chain, last, batch, 1);
+  const since = waiting?.from ?? until ?? Number.NEGATIVE_INFINITY;
+  return Math.max(0, clock.now() - since);
 }
 
 function findingsOf(
   config: Config,
   {
     position,
-    targets,
+    seen,
     window,
-    lag,
-  }: Pick<LogStatus, 'targets' | 'window'> & {
+  }: Pick<LogStatus, 'window'> & {
     readonly position: LogPosition | undefined;
-    readonly lag: number | null;
+    readonly seen: readonly SeenTarget[];
   },
 ): readonly LogFinding[] {
-  const error = (says: string, hint: string): LogFinding => ({ level: 'error', says, hint });
   if (!isLogged(config))
     return [error('Nothing is logged.', 'Set recovery.log to true and restart the server.')];
   if (!position) return [error('The recovery log has not begun.', 'Start the server: `authserver serve`.')];
-  const findings = targets
-    .filter(({ faults }) => faults.length > 0)
-    .map(({ target, faults }) =>
-      error(
-        `On ${target}: ${faults.join('; ')}.`,
-        'A running server begins a new chain within a minute, and makes a backup.',
-      ),
-    );
-  if (lag !== null && lag * 1000 > config.recovery.max_lag) {
-    findings.push(
-      error(`What was committed ${lag} s ago is on no target.`, 'The log of the server says why.'),
-    );
-  }
+  const findings = seen.flatMap((target) => targetFinding(target, config.recovery.max_lag) ?? []);
   if (!window) {
     findings.push(
       error('No backup is there that the log goes on from.', 'Make one: `authserver backup create`.'),
     );
   }
   return findings;
+}
+
+/** What is wrong with the log on one target: damage comes first, for it ends the chain. */
+function targetFinding(
+  { target: { target, until, faults }, problem, lag }: SeenTarget,
+  maxLag: number,
+): LogFinding | undefined {
+  if (faults.length > 0) {
+    return error(
+      `On ${target}: ${faults.join('; ')}.`,
+      'A running server begins a new chain within a minute, and makes a backup.',
+    );
+  }
+  // A target that cannot be asked is not waited for; one may answer now that did not a moment ago.
+  if (problem !== null && until === null) {
+    return error(
+      `The recovery log does not reach ${target}: ${problem}`,
+      `Mend that, or take ${target} out of backup.targets. What it lacks goes there by itself while a server runs.`,
+    );
+  }
+  if (!isLate(lag, maxLag)) return undefined;
+  const lacks = Number.isFinite(lag)
+    ? `what was committed ${lag / 1000} s ago is not there.`
+    : 'nothing of it is there.';
+  return error(
+    `The recovery log does not reach ${target}: ${lacks}`,
+    `A running server brings it there; where it cannot, its log says why (look for ${target}).`,
+  );
+}
+
+function error(says: string, hint: string): LogFinding {
+  return { level: 'error', says, hint };
 }
