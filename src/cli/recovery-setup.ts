@@ -118,6 +118,11 @@ function print({ printer }: CliContext, report: SetupReport): void {
     printer.next(next.say);
     for (const line of next.lines) printer.next(`  ${line}`);
   }
-  if (timers.length > 0) printer.next('Lines for /etc/cron.d, so that it stays so:');
+  if (timers.length > 0) {
+    printer.next(
+      'Lines for /etc/cron.d, so that it stays so. PATH there has to lead to authserver, and --config or',
+    );
+    printer.next('AUTHSERVER_* variables to the settings of this installation:');
+  }
   for (const line of timers) printer.next(`  ${line}`);
 }

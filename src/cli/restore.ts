@@ -1,7 +1,8 @@
 import path from 'node:path';
 import { Failure } from '../kernel/errors.ts';
+import { openingOf, openingOptions } from './backup-keys.ts';
 import { command } from './command.ts';
-import { choice, flag, list, text } from './option.ts';
+import { choice, flag, text } from './option.ts';
 import { onlyOptions, restoreOnly } from './restore-only.ts';
 import { carryOut } from './restore-plan.ts';
 
@@ -13,7 +14,6 @@ export const restoreCommand = command({
   optional: { backup: 'the id of a backup, or the path of an archive' },
   options: {
     latest: flag('--latest', 'the newest backup that was proven'),
-    target: text('--target <name>', 'only from this target of backup.targets'),
     to: text(
       '--to <time>',
       'the moment to go back to, such as 2026-03-01T12:30:00Z, from the newest backup before it; needs the recovery log',
@@ -24,12 +24,7 @@ export const restoreCommand = command({
     ),
     ...onlyOptions,
     plan: flag('--plan', 'show what would be done, without doing it'),
-    recovery_key: text(
-      '--recovery-key <file>',
-      'the recovery sheet, or an age identity file (or AUTHSERVER_RECOVERY_KEY_FILE)',
-    ),
-    passphrase_file: text('--passphrase-file <file>', 'a file with the passphrase of the backup'),
-    trust: list('--trust <key>', 'believe backups signed by this key, from a recovery sheet'),
+    ...openingOptions,
     sessions: choice(
       '--sessions <fate>',
       'keep those who are signed in so, where the recovery log reaches the very end; or end them (default: end)',
@@ -72,15 +67,12 @@ export const restoreCommand = command({
     await using prepared = await prepareRestore(await context.config(), {
       backup,
       to: to === undefined ? undefined : readTime(to),
-      target: input.target,
+      ...openingOf(context, input),
       into: input.into,
       sessions: input.sessions ?? 'end',
       removals: input.removed === 'disable' ? 'disable' : 'repeat',
       unverified: input.unverified,
       acceptDeployment: input.accept_deployment,
-      recoveryKeyFile: input.recovery_key ?? (context.env['AUTHSERVER_RECOVERY_KEY_FILE'] || undefined),
-      passphraseFile: input.passphrase_file,
-      trust: input.trust,
     });
     const isElsewhere = input.into !== undefined;
     await carryOut(context, prepared, { planOnly: plan, yes, verb: 'restore', isElsewhere });
@@ -109,8 +101,11 @@ function showSettings(printer: { next(sentence: string, line?: string): void }, 
 
 /** ms. The zone has to be said: an hour is too much to be wrong by. */
 function readTime(typed: string): number {
-  const isWhole = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d)$/.test(typed);
-  const time = isWhole ? Date.parse(typed) : Number.NaN;
+  const [, day] = /^(\d{4}-\d\d-\d\d)T\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d)$/.exec(typed) ?? [];
+  // Date.parse takes the 30th of February for the 2nd of March.
+  const midnight = day === undefined ? Number.NaN : Date.parse(`${day}T00:00:00Z`);
+  const isDay = !Number.isNaN(midnight) && new Date(midnight).toISOString().startsWith(String(day));
+  const time = isDay ? Date.parse(typed) : Number.NaN;
   if (!Number.isNaN(time)) return time;
   throw new Failure('invalid_input', `--to does not know "${typed}".`, {
     hint: 'Write the moment with its zone, such as 2026-03-01T12:30:00Z or 2026-03-01T13:30:00+01:00.',

@@ -110,6 +110,9 @@ describe('mistakes end with 2 and say what was meant', () => {
     [['version', 'now'], /Too many arguments/],
     [['admin', 'user', 'show'], /Missing required argument 'user'/],
     [['config', 'check', '--config'], /argument missing/],
+    [['restore', '--to', '2026-02-30T00:00:00Z', '--plan'], /--to does not know "2026-02-30T00:00:00Z"/],
+    [['restore', '--latest', '--trust', 'abc', '--plan'], /--trust does not know "abc"[\s\S]*43 characters/],
+    [['backup', 'diff', 'latest', 'live', '--trust', ''], /--trust does not know ""/],
   ])('authserver %j', async (words, complaint) => {
     const { code, stdout, stderr } = await authserver(words);
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });

@@ -276,6 +276,10 @@ describeEngines('a restore refuses', (engine) => {
     }
     await writeFile(file, whole.subarray(0, whole.length - 100));
     expect((await refusal(here, { backup: id })).message).toMatch(/the file is cut/);
+    expect(await refusal(here, { backup: path.dirname(file) })).toMatchObject({
+      code: 'invalid_input',
+      message: `"${path.dirname(file)}" is a folder, not an archive.`,
+    });
     await writeFile(file, whole);
     await here.restore({ backup: id });
     expect(Object.keys(await here.users())).toEqual(['ada']);

@@ -24,6 +24,10 @@ export class Files {
     return (await this.#size(place)) !== undefined;
   }
 
+  async isFolder(place: string): Promise<boolean> {
+    return (await this.#disk.stat(place).catch(unlessMissing))?.isDirectory() ?? false;
+  }
+
   /** Bytes; 0 where there is nothing. */
   async size(place: string): Promise<number> {
     return (await this.#size(place)) ?? 0;

@@ -170,6 +170,11 @@ async function fileSource(
       hint: 'Give the id of a backup (`authserver backup list` shows them), or the path of an archive (.tar.zst.age).',
     });
   }
+  if (await files.isFolder(file)) {
+    throw new Failure('invalid_input', `"${name}" is a folder, not an archive.`, {
+      hint: 'Give the path of an archive in it (.tar.zst.age). To look for the newest, make it a target: AUTHSERVER_BACKUP_TARGETS=there=/folder.',
+    });
+  }
   const folder = new Folder({ folder: path.dirname(file), random: systemRandom });
   const [id = ''] = path.basename(file).split('.');
   const target = makeTarget('file', folder);

@@ -180,7 +180,9 @@ export class Folder implements Shelf {
       return new Failure('unavailable', `${place} is full.`, { detail, hint, cause: error });
     }
     if (NOT_ALLOWED.has(code)) {
-      const hint = 'Let the user that the server runs as write there, or choose another folder.';
+      const hint = IN_THE_WAY.has(code)
+        ? 'A file lies where a folder has to be: move it away, or choose another folder.'
+        : 'Let the user that the server runs as write there, or choose another folder.';
       return new Failure('configuration', `${place} cannot be used: ${code}.`, {
         detail,
         hint,
@@ -191,7 +193,9 @@ export class Folder implements Shelf {
   }
 }
 
-const NOT_ALLOWED = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'EISDIR', 'ENAMETOOLONG']);
+/** mkdir(2) of a name that a file has, and of one below a file. */
+const IN_THE_WAY: ReadonlySet<string> = new Set(['EEXIST', 'ENOTDIR']);
+const NOT_ALLOWED = new Set([...IN_THE_WAY, 'EACCES', 'EPERM', 'EROFS', 'EISDIR', 'ENAMETOOLONG']);
 
 async function* piecesOf(handle: nodeDisk.FileHandle): AsyncGenerator<Buffer, void> {
   for (;;) {
