@@ -6,7 +6,7 @@ import type { MigrationPlan } from '../store/migrations/plan.ts';
 import { nameOf, timeline } from '../store/migrations/timeline.ts';
 import type { Store } from '../store/store.ts';
 import type { Config } from './config.ts';
-import { checkDeployment } from './deployment.ts';
+import { checkDeployment, LOST } from './deployment.ts';
 import { lookAtSchema, openStore, planSchema, type StorageChoice } from './open-store.ts';
 
 /** The database that the settings name. */
@@ -27,9 +27,14 @@ export function storageChoice({ storage }: Config): StorageChoice {
 
 /** Opens the store. Failures: `refused` while schema steps are pending, `unavailable`. */
 export async function openDatabase(config: Config, log: Log, meter?: Meter): Promise<Store> {
+  await checkSchema(config);
+  return openStore(logged(config), log, meter);
+}
+
+/** Failures: `refused` while schema steps are pending, as where there is no database; those of `planDatabase`. */
+export async function checkSchema(config: Config): Promise<void> {
   const pending = await pendingSteps(config);
   if (pending.length > 0) throw pendingFailure(pending);
-  return openStore(logged(config), log, meter);
 }
 
 /** Whether commits go into the recovery log. */
@@ -63,10 +68,6 @@ export async function planDatabase(config: Config): Promise<MigrationPlan> {
   checkDeployment(config.state_dir, plan.deployment);
   return plan;
 }
-
-/** Who has lost everything must not be sent to make an empty database. */
-const LOST =
-  'For one that was lost: `authserver restore --latest --recovery-key FILE`, with the recovery sheet; `authserver backup list --recovery-key FILE` shows what there is.';
 
 /** Why nothing is served on a schema that is behind. */
 export function pendingFailure(pending: readonly string[]): Failure {

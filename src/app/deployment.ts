@@ -5,6 +5,10 @@ import { readState, stateFiles, writeState } from './state-dir.ts';
 /** What accepts an empty database in the place of the one that the state directory knows. */
 const NEW_DEPLOYMENT = 'new';
 
+/** Who has lost everything must not be sent to make an empty database. */
+export const LOST =
+  'For one that was lost: `authserver restore --latest --recovery-key FILE`, with the recovery sheet; `authserver backup list --recovery-key FILE` shows what there is.';
+
 /**
  * @param found the id in the database; undefined where it is empty
  * @param accepted what somebody named as the one that the state directory is to go over to
@@ -27,7 +31,7 @@ function checkKnown(stateDir: string, found: string | undefined): void {
   if (found === undefined) {
     throw new Failure('refused', `The database is empty, and ${stateDir} belongs to deployment ${known}.`, {
       detail: 'the settings name another database than before, or its volume is not mounted',
-      hint: `See that the settings name the right database. To begin anew on purpose: \`authserver migrate --accept-deployment ${NEW_DEPLOYMENT}\`.`,
+      hint: `See that the settings name the right database. ${LOST} To begin anew on purpose: \`authserver migrate --accept-deployment ${NEW_DEPLOYMENT}\`.`,
     });
   }
   throw new Failure('refused', `The database belongs to deployment ${found}, and ${stateDir} to ${known}.`, {

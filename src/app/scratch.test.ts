@@ -59,6 +59,40 @@ describeEngines('a scratch place', (engine) => {
     expect((await readdir(left)).sort()).toEqual(['lock', 'schema']);
   });
 
+  // A drill that was killed while its copy proved a backup, or restored one.
+  it.runIf(engine.name === 'postgres').each([0, 1])(
+    'removes what was within one that a killed process has left, after %i sweeps that cannot reach it',
+    async (sweeps) => {
+      if (fresh.driver !== 'postgres') throw new Error('not PostgreSQL');
+      const outer = path.join(parent, 'scratch-dead00');
+      const inner = path.join(outer, 'state', 'scratch', 'scratch-dead01');
+      const innermost = path.join(inner, 'state', 'scratch', 'scratch-dead02');
+      await mkdir(innermost, { recursive: true });
+      const places = [outer, inner, innermost];
+      for (const [nth, place] of places.entries()) {
+        const schema = `authserver_scratch_0123456789a${nth}`;
+        await query(fresh.dsn, `create schema ${schema}`);
+        await query(fresh.dsn, `create table ${schema}.users (id text)`);
+        await writeFile(path.join(place, 'schema'), schema);
+      }
+      await writeFile(path.join(inner, 'secret.pem'), 'a key');
+      for (let swept = 0; swept < sweeps; swept++) {
+        sweptByAnother(parent);
+        expect((await readdir(outer)).sort()).toEqual(['lock', 'schema']);
+      }
+      await using _ = await openScratch(storageChoice(fresh), parent);
+      expect(await query(fresh.dsn, SCRATCHES)).toHaveLength(1);
+      expect(await readdir(parent)).toHaveLength(1);
+    },
+  );
+
+  it.runIf(engine.name === 'postgres')('is not kept from a sweep by a note that was cut off', async () => {
+    await mkdir(path.join(parent, 'scratch-dead00'));
+    await writeFile(path.join(parent, 'scratch-dead00', 'schema'), '');
+    await using scratch = await openScratch(storageChoice(fresh), parent);
+    expect(await readdir(parent)).toEqual([path.basename(scratch.folder)]);
+  });
+
   it.runIf(engine.name === 'postgres')('takes along what a restore has put aside in it', async () => {
     const storage = storageChoice(fresh);
     const schemas = () => query(storage.driver === 'postgres' ? storage.postgres.dsn : '', SCRATCHES);

@@ -9,8 +9,9 @@ import {
   writeFileSync,
 } from 'node:fs';
 import path from 'node:path';
+import type { PostgresOptions } from '../store/postgres/connect.ts';
 import type { StorageChoice } from './open-store.ts';
-import { giveToOwner, lockFile } from './state-dir.ts';
+import { giveToOwner, lockFile, writeState } from './state-dir.ts';
 
 export interface Scratch extends AsyncDisposable {
   /** Empty; it goes when the scratch is disposed of. */
@@ -27,7 +28,7 @@ export function scratchParent({ state_dir }: { readonly state_dir: string }): st
 const PREFIX = 'scratch-';
 /** Held as long as the process lives that uses the folder. */
 const LOCK = 'lock';
-/** Names the schema that goes with the folder. */
+/** Names the schemas that go with the folder, one a line. */
 const SCHEMA = 'schema';
 
 /**
@@ -61,8 +62,8 @@ export async function openScratch(storage: StorageChoice, parent: string): Promi
       storage: { driver: 'postgres', postgres: schema.options },
       folder,
       async [Symbol.asyncDispose]() {
-        // Where the schema cannot be dropped now, the folder stays, and whoever comes next knows of it.
-        await schema.drop().finally(unlock);
+        // Where a schema cannot be dropped now, the folder stays, and whoever comes next knows of it.
+        await dropSchemas(storage.postgres, schemasWithin(folder)).finally(unlock);
         removeFolder();
       },
     };
@@ -88,7 +89,7 @@ function makeFolder(parent: string): { readonly folder: string; unlock(): void }
 }
 
 async function sweep(storage: StorageChoice, parent: string): Promise<void> {
-  const folders = readdirSync(parent).filter((name) => name.startsWith(PREFIX));
+  const folders = readdirSync(parent).filter(isScratchFolder);
   for (const name of folders) await removeAbandoned(storage, path.join(parent, name));
 }
 
@@ -98,12 +99,9 @@ async function removeAbandoned(storage: StorageChoice, folder: string): Promise<
     const lock = lockFile(path.join(folder, LOCK));
     if (!lock) return;
     try {
-      const schema = readSchema(folder);
-      if (schema !== undefined && storage.driver === 'sqlite') return keepOnlyNote(folder);
-      if (schema !== undefined && storage.driver === 'postgres') {
-        const { dropScratchSchema } = await import('../store/postgres/scratch-schema.ts');
-        await dropScratchSchema(storage.postgres, schema);
-      }
+      const schemas = schemasWithin(folder);
+      if (storage.driver === 'postgres') await dropSchemas(storage.postgres, schemas);
+      else if (schemas.length > 0) return keepOnlyNote(folder, schemas);
     } finally {
       lock.close();
     }
@@ -113,17 +111,29 @@ async function removeAbandoned(storage: StorageChoice, folder: string): Promise<
   }
 }
 
-/** Whoever comes next with the PostgreSQL database has to know of the schema; of the rest nobody. */
-function keepOnlyNote(folder: string): void {
+/** Whoever comes next with the PostgreSQL database has to know of the schemas; of the rest nobody. */
+function keepOnlyNote(folder: string, schemas: readonly string[]): void {
+  writeState(folder, SCHEMA, schemas.join('\n'));
   for (const name of readdirSync(folder)) {
     if (name !== LOCK && name !== SCHEMA) rmSync(path.join(folder, name), { recursive: true, force: true });
   }
 }
 
-function readSchema(folder: string): string | undefined {
-  try {
-    return readFileSync(path.join(folder, SCHEMA), 'utf8');
-  } catch {
-    return undefined;
-  }
+async function dropSchemas(postgres: PostgresOptions, schemas: readonly string[]): Promise<void> {
+  const { dropScratchSchema, isScratchSchema } = await import('../store/postgres/scratch-schema.ts');
+  // Before a name was written down whole, nothing had been made under it.
+  for (const name of schemas.filter(isScratchSchema)) await dropScratchSchema(postgres, name);
+}
+
+/** Of the folder, and of those within: the copy of a drill, whose schema it is, has scratch places of its own. */
+function schemasWithin(folder: string): readonly string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .map((name) => path.join(folder, name))
+    .filter((file) => path.basename(file) === SCHEMA && isScratchFolder(path.dirname(file)))
+    .flatMap((file) => readFileSync(file, 'utf8').split('\n'))
+    .filter((name) => name !== '');
+}
+
+function isScratchFolder(folder: string): boolean {
+  return path.basename(folder).startsWith(PREFIX);
 }

@@ -27,7 +27,7 @@ export interface CliContext {
    * is no terminal, fails with `refused`.
    */
   confirm(question: string, word?: string): Promise<void>;
-  /** Aborted by the first SIGINT or SIGTERM; for commands that drain. The second one ends the process. */
+  /** Aborted by the first SIGINT, SIGTERM or SIGHUP; for commands that drain. A second one of the former ends the process. */
   readonly signal: AbortSignal;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** True where a person watches standard output. */
@@ -75,6 +75,8 @@ export interface CommandSpec<A extends Arguments, O extends Options, M extends A
   readonly examples: readonly string[];
   /** It watches `context.signal` and ends by itself; other commands are cut off by a signal. */
   readonly drains?: boolean;
+  /** SIGHUP has another meaning to it than that it is to stop. */
+  readonly keepsOnHangup?: boolean;
   /** Ends normally for exit code 0; throws a Failure for any other (exit-codes.ts). */
   run(context: CliContext, input: Input<A, O, M>): Promise<void>;
 }
@@ -89,6 +91,7 @@ export interface Command {
   readonly options: Options;
   readonly examples: readonly string[];
   readonly drains: boolean;
+  readonly keepsOnHangup: boolean;
   run(context: CliContext, input: Readonly<Record<string, unknown>>): Promise<void>;
 }
 
@@ -108,6 +111,7 @@ export function command<
     options: spec.options ?? {},
     examples: spec.examples,
     drains: spec.drains ?? false,
+    keepsOnHangup: spec.keepsOnHangup ?? false,
     run: (context, input) => spec.run(context, input as Input<A, O, M>),
   };
 }

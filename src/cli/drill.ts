@@ -1,4 +1,5 @@
-import { writeFile } from 'node:fs/promises';
+import { access, constants, stat, writeFile } from 'node:fs/promises';
+import path from 'node:path';
 import type { ListedDrill } from '../app/drill/desk.ts';
 import { Failure } from '../kernel/errors.ts';
 import type { DrillReport } from '../ops/drill/report.ts';
@@ -31,6 +32,7 @@ const drillRunCommand = command({
   drains: true,
   async run(context, { drill, recovery_key, html }) {
     const config = await context.config();
+    if (html !== undefined) await checkPage(html);
     const { drillNow } = await import('../app/drill/drill.ts');
     const recoveryKeyFile = recovery_key ?? (context.env['AUTHSERVER_RECOVERY_KEY_FILE'] || undefined);
     const key = recoveryKeyFile === undefined ? undefined : { recoveryKeyFile };
@@ -43,22 +45,44 @@ const drillRunCommand = command({
     );
     print(context, report);
     context.printer.next(`The signed report: ${file}.json, and as a page: ${file}.html`);
-    if (html !== undefined) await writePage(html, report);
     const { drillFailure } = await import('../ops/drill/report.ts');
-    const failure = drillFailure(report);
+    const failure = drillFailure(report) ?? null;
+    if (html !== undefined) await writePage(html, report, failure);
     if (failure) throw failure;
   },
 });
 
-async function writePage(file: string, report: DrillReport): Promise<void> {
-  const { reportPage } = await import('../ops/drill/page.ts');
-  await writeFile(file, reportPage(report), { mode: 0o600 }).catch((cause: unknown) => {
-    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause);
-    throw new Failure('configuration', `The page cannot be written to ${file} (${code}).`, {
-      hint: 'The drill took place, and its report is kept in drills/ of the state directory.',
+/** Before anything is rehearsed; nothing is written yet. */
+async function checkPage(file: string): Promise<void> {
+  try {
+    const found = await stat(file).catch(() => undefined);
+    if (found?.isDirectory()) throw Object.assign(new Error('a folder'), { code: 'EISDIR' });
+    await access(found ? file : path.dirname(file), constants.W_OK);
+  } catch (cause) {
+    throw new Failure('configuration', `The page cannot be written to ${file} (${codeOf(cause)}).`, {
+      hint: 'Name a file in a folder that is there. The drill has not begun.',
       cause,
     });
+  }
+}
+
+/** A drill that did not pass is the greater news. */
+async function writePage(file: string, report: DrillReport, failure: Failure | null): Promise<void> {
+  const { reportPage } = await import('../ops/drill/page.ts');
+  await writeFile(file, reportPage(report), { mode: 0o600 }).catch((cause: unknown) => {
+    const problem = `The page cannot be written to ${file} (${codeOf(cause)}).`;
+    const kept = 'The report is kept in drills/ of the state directory, with its page.';
+    if (!failure) throw new Failure('failed', `The drill has passed. ${problem}`, { hint: kept, cause });
+    throw new Failure(failure.code, failure.message, {
+      detail: [failure.detail ?? '', problem].join(' ').trim(),
+      hint: [failure.hint ?? '', kept].join(' ').trim(),
+      cause: failure,
+    });
   });
+}
+
+function codeOf(cause: unknown): string {
+  return cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause);
 }
 
 function print({ printer }: CliContext, report: DrillReport): void {
@@ -90,6 +114,11 @@ const drillListCommand = command({
     const rows = listDrills(await config()).map(rowOf);
     const known = drills.map(({ name, summary }) => ({ name, summary }));
     printer.list(rows, COLUMNS, 'No drill took place yet.', { drills: known });
+    for (const { at, drill, failed } of rows)
+      for (const { name, detail } of failed ?? [])
+        printer.next(
+          `Attention: ${drill} at ${moment(at)} failed: ${name}${detail === '' ? '' : `: ${detail}`}`,
+        );
     printer.next('There are:');
     for (const { name, summary } of known) printer.next(`  ${name.padEnd(14)} ${summary}`);
   },
@@ -108,6 +137,10 @@ function rowOf({ report, file }: ListedDrill) {
     rto_ms: report?.rto_ms ?? null,
     ms: report?.ms ?? null,
     backup: report?.source.backup ?? null,
+    failed:
+      report?.steps
+        .filter(({ outcome }) => outcome === 'failed')
+        .map(({ name, detail }) => ({ name, detail })) ?? null,
     believed: report !== null,
     file,
   };

@@ -4,12 +4,12 @@ import { groups, loadCommands } from './commands.ts';
 import { exitCodes } from './exit-codes.ts';
 import { watchOutput } from './output-end.ts';
 import { runCommandLine } from './run.ts';
-import { stopSignal } from './stop-signal.ts';
+import { stopSignals } from './stop-signal.ts';
 
 // Whatever is made here is for its owner alone: database, keys, socket.
 process.umask(0o077);
 const lostOutput = watchOutput([process.stdout, process.stderr]);
-const stop = stopSignal(process, () => process.exit(exitCodes.interrupted.code));
+const stop = stopSignals(process, () => process.exit(exitCodes.interrupted.code));
 const code = await runCommandLine(
   loadCommands,
   groups,

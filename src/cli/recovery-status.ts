@@ -27,6 +27,8 @@ type Findings = readonly { readonly level: string; readonly says: string; readon
 
 async function show(config: Config, printer: Printer): Promise<Findings> {
   if (config.storage.driver === 'sqlite') {
+    const { checkSchema } = await import('../app/database.ts');
+    await checkSchema(config);
     const { logStatus } = await import('../app/recovery/status.ts');
     const status = await logStatus(config);
     printLogStatus(printer, status);

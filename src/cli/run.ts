@@ -6,6 +6,7 @@ import { jsonPrinter } from './print/json.ts';
 import type { Printer } from './print/printer.ts';
 import { textPrinter } from './print/text.ts';
 import { type Invocation, type Parsed, parseCommandLine } from './program.ts';
+import type { StopSignals } from './stop-signal.ts';
 
 /** Runs a command line to its end; its exit code. */
 export async function runCommandLine(
@@ -14,7 +15,7 @@ export async function runCommandLine(
   version: string,
   words: readonly string[],
   world: World,
-  stop: AbortSignal,
+  stop: StopSignals,
 ): Promise<number> {
   const printer = choosePrinter(world, words.includes('--json'));
   try {
@@ -33,8 +34,9 @@ async function runInvocation(
   invocation: Invocation,
   world: World,
   printer: Printer,
-  stop: AbortSignal,
+  { asked, hungUp }: StopSignals,
 ): Promise<void> {
+  const stop = invocation.command.keepsOnHangup ? asked : AbortSignal.any([asked, hungUp]);
   const { context, close } = makeContext(world, invocation.globals, printer, stop);
   try {
     const running = invocation.run(context);

@@ -14,6 +14,7 @@ export const serveCommand = command({
     'AUTHSERVER_STATE_DIR=/var/lib/authserver authserver serve --json',
   ],
   drains: true,
+  keepsOnHangup: true,
   async run(context) {
     const { serve } = await import('../app/serve.ts');
     await serve(await context.loadedConfig(), context.signal, (ready) => announce(context, ready));

@@ -1,6 +1,7 @@
 // `authserver doctor` from outside: with a server, without one, without a database, and with what goes wrong.
 
-import { chmod, mkdir, readdir, rename, rm, statfs, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, rename, rm, statfs, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { expect, test } from 'vitest';
 import { runSql } from '../purge/fixture.ts';
@@ -244,6 +245,36 @@ describeEngines('authserver doctor', (engine) => {
       status: 'fail',
       finding: expect.stringContaining('b-1, the last verified one, is on no target'),
     });
+  });
+
+  story('a target whose disk is not mounted any more, beside one that has everything', async () => {
+    await using storage = await freshStorage(engine);
+    const folder = await mkdtemp(path.join(tmpdir(), 'authserver-doctor-'));
+    const away = path.join(folder, 'away');
+    const env = { AUTHSERVER_BACKUP_TARGETS: `local=${path.join(folder, 'local')},away=${away}` };
+    await using server = await TestServer.prepare({
+      storage,
+      env: { ...env, AUTHSERVER_BACKUP_SCHEDULE: 'off' },
+    });
+    const newest = async () => (await doctor(server, 'backup-newest')).checks.get('backup-newest');
+    await server.start();
+    await server.stop();
+    await rm(folder, { recursive: true });
+    // There is no backup yet, and no folder either.
+    expect(await newest()).toMatchObject({ status: 'skipped' });
+    const made = await server.cli(['backup', 'create', '--json']);
+    expect(made.code, made.stderr).toBe(0);
+    expect(await newest()).toMatchObject({ status: 'ok' });
+    await rename(away, `${away}.elsewhere`);
+    const lost = {
+      status: 'warn',
+      finding: expect.stringMatching(/^backup target away \(.*\/away\) has no backup, and the newest, /),
+      hint: expect.stringContaining('Is its disk mounted'),
+    };
+    expect(await newest()).toMatchObject(lost);
+    await mkdir(away);
+    expect(await newest()).toMatchObject(lost);
+    await rm(folder, { recursive: true });
   });
 
   story('a proven backup is seen, and whatever is taken away from it or from the log', async () => {

@@ -1,12 +1,12 @@
 // `authserver drill` from outside: beside a server and without one, with the recovery key, and what is left of it.
 
-import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { DrillReport } from '../../src/ops/drill/report.ts';
 import { runSql } from '../purge/fixture.ts';
 import { type Engine, engines, freshStorage } from '../setup/engines.ts';
-import { TestServer } from '../setup/server.ts';
+import { type Outcome, TestServer } from '../setup/server.ts';
 
 const engine = { name: 'sqlite' } as const satisfies Engine;
 
@@ -86,6 +86,58 @@ describe.skipIf(!engines.some(({ name }) => name === engine.name))(
       expect(after?.items[1]).toMatchObject({ id: null, believed: false, file: forged });
     });
 
+    test('says before it begins that there is no database, or no place for the page', {
+      timeout: 60_000,
+    }, async () => {
+      await using storage = await freshStorage(engine);
+      await using server = await TestServer.prepare({ storage, env: { AUTHSERVER_BACKUP_SCHEDULE: 'off' } });
+      const restore = expect.stringContaining('authserver restore --latest --recovery-key FILE');
+      const refused = { exit: 3, code: 'refused', hint: restore };
+      for (const words of ['drill run host-loss', 'recovery status'])
+        expect(failed(await server.cli([...words.split(' '), '--json'])), words).toMatchObject(refused);
+
+      await server.start();
+      const started = performance.now();
+      for (const page of ['/nonexist/page.html', server.stateDir])
+        expect(
+          failed(await server.cli(['drill', 'run', 'host-loss', '--html', page, '--json'])),
+        ).toMatchObject({ exit: 2, message: expect.stringContaining(page) });
+      expect(await lines(server, ['drill', 'list'])).toMatchObject([{ items: [] }]);
+      expect(performance.now() - started).toBeLessThan(10_000);
+      await server.stop();
+
+      // The state directory knows by now what should be there.
+      if (storage.driver === 'sqlite') await rm(storage.path);
+      for (const words of ['drill run host-loss', 'recovery status', 'backup list'])
+        expect(failed(await server.cli([...words.split(' '), '--json'])), words).toMatchObject(refused);
+      const doctor = await server.cli(['doctor', '--only', 'database', '--json']);
+      expect(JSON.parse(doctor.stdout).findings).toMatchObject([{ status: 'fail', hint: restore }]);
+    });
+
+    test('that does not pass ends with 1, page or no page, and the list says why', {
+      timeout: 120_000,
+    }, async () => {
+      await using storage = await freshStorage(engine);
+      await using server = await TestServer.prepare({ storage, env: { AUTHSERVER_BACKUP_SCHEDULE: 'off' } });
+      await server.start();
+      await server.stop();
+      using _ = withoutBackups(path.join(server.stateDir, 'scratch'));
+      const run = await server.cli(['drill', 'run', 'host-loss', '--html', '/dev/full', '--json']);
+      expect(JSON.parse(run.stdout)).toMatchObject({ passed: false });
+      expect(failed(run)).toMatchObject({
+        exit: 1,
+        message: expect.stringContaining('The drill host-loss did not pass'),
+        detail: expect.stringContaining('The page cannot be written to /dev/full (ENOSPC).'),
+      });
+      const [step] = (JSON.parse(run.stdout) as DrillReport).steps.filter(
+        ({ outcome }) => outcome === 'failed',
+      );
+      const [list] = await lines(server, ['drill', 'list']);
+      const { name, detail } = step ?? {};
+      expect(list).toMatchObject({ items: [{ passed: false, failed: [{ name, detail }] }] });
+      expect((await server.cli(['drill', 'list'])).stdout).toContain(`failed: ${name}: ${detail}`);
+    });
+
     test('is overdue only where drills are scheduled', { timeout: 120_000 }, async () => {
       await using storage = await freshStorage(engine);
       const env = { AUTHSERVER_BACKUP_SCHEDULE: 'off', AUTHSERVER_DRILL_MAX_AGE: '1h' };
@@ -118,6 +170,21 @@ async function lines<Answer = unknown>(server: TestServer, args: string[]): Prom
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line) as Answer);
+}
+
+/** Somebody clears away the backups of the copy all the time, so that no drill can pass. */
+function withoutBackups(scratch: string): Disposable {
+  const clear = async () => {
+    for (const name of await readdir(scratch, { recursive: true }).catch(() => []))
+      if (name.endsWith('.tar.zst.age')) await rm(path.join(scratch, name), { force: true });
+  };
+  const timer = setInterval(() => void clear(), 5);
+  return { [Symbol.dispose]: () => clearInterval(timer) };
+}
+
+/** How a command failed, and its exit code. */
+function failed({ code, stderr }: Outcome): object {
+  return { exit: code, ...JSON.parse(stderr.trim().split('\n').at(-1) ?? '').error };
 }
 
 async function opsChecks(server: TestServer): Promise<unknown> {

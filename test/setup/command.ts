@@ -45,9 +45,10 @@ export async function runCommand(
   };
   const said = Promise.all([text(out), text(err)]);
   const never = new AbortController().signal;
+  const stop = { asked: never, hungUp: never };
   // Pipes, as a process has that no terminal belongs to.
   const streams = world as unknown as World;
-  const code = await runCommandLine(loadCommands, groups, programVersion(), words, streams, never);
+  const code = await runCommandLine(loadCommands, groups, programVersion(), words, streams, stop);
   out.end();
   err.end();
   const [stdout, stderr] = await said;

@@ -11,6 +11,7 @@ import { type DrillReport, signReport } from '../../ops/drill/report.ts';
 import { type DrillProgress, runDrill } from '../../ops/drill/run.ts';
 import { openSigningKey } from '../backup/signing-key.ts';
 import type { Config } from '../config.ts';
+import { checkSchema } from '../database.ts';
 import { type DayTwoVerb, perform } from '../day-two.ts';
 import { makeLog } from '../log.ts';
 import { settleRestore } from '../restore/finish.ts';
@@ -66,7 +67,7 @@ export function rehearse(
 /**
  * Rehearses in this process, whether a server runs or not: the recovery key goes nowhere, and the server serves. Then the
  * signed report is handed to whoever has the database.
- * Failures: those of `rehearse` and of `perform`.
+ * Failures: those of `checkSchema`, of `rehearse` and of `perform`.
  */
 export async function drillNow(
   config: Config,
@@ -75,6 +76,8 @@ export async function drillNow(
 ): Promise<{ readonly report: DrillReport; readonly file: string }> {
   await settleRestore(config);
   prepareStateDir(config.state_dir);
+  // Where there is no database, there is nothing to rehearse, and nowhere to keep the report.
+  await checkSchema(config);
   const log = makeLog(config.observability.logging);
   const report = await rehearse(config, request, { clock: systemClock, random: systemRandom, log }, watch);
   const signed = await signReport(report, openSigningKey(config.state_dir, systemRandom));

@@ -15,7 +15,7 @@ import type { Store } from '../../store/store.ts';
 import { makeAdminServer } from '../admin-server.ts';
 import { makeBackupDesk } from '../backup/desk.ts';
 import { backupTrust } from '../backup/identity.ts';
-import { isLogged, openDatabase, pendingFailure, pendingSteps } from '../database.ts';
+import { checkSchema, isLogged, openDatabase } from '../database.ts';
 import { openStore } from '../open-store.ts';
 import { shipLog } from '../recovery/ship.ts';
 import { readingOf } from '../restore/log.ts';
@@ -50,8 +50,7 @@ export async function serveCopy(copy: Copy, ahead: number): Promise<ServedCopy> 
 /** As a server does, its commits in the recovery log; on PostgreSQL out of hearing of the live servers. */
 export async function openCopyStore({ config, storage, log }: Copy): Promise<Store> {
   if (storage.driver === 'sqlite') return openDatabase(config, log);
-  const pending = await pendingSteps(config);
-  if (pending.length > 0) throw pendingFailure(pending);
+  await checkSchema(config);
   return openStore(storage, log);
 }
 

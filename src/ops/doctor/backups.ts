@@ -1,5 +1,5 @@
 /** Whether there is something to come back to. */
-import type { BackupFacts, Facts, KnownBackup, SafetyCopy } from './facts.ts';
+import type { BackupFacts, BackupTargetFacts, Facts, KnownBackup, SafetyCopy } from './facts.ts';
 import { failing, skipped, type Trouble, type Verdict, verdict, warning } from './finding.ts';
 import { ageText, dayText, shellWord, sizeText } from './words.ts';
 
@@ -24,24 +24,41 @@ export function judgeAge({ backups: facts }: Pick<Facts, 'backups'>): Verdict {
 /** What became of the newest one, on every target, and whether the one that we count on is still there. */
 export function judgeNewest({ backups: facts }: Pick<Facts, 'backups'>): Verdict {
   const { backups, targets, remembered } = facts;
-  const isGone =
-    remembered !== undefined &&
-    targets.every(({ trouble }) => trouble === undefined) &&
-    !backups.some(({ id }) => id === remembered.id);
-  const gone = isGone
-    ? failing(
-        `the backup ${remembered.id}, the last verified one, is on no target any more`,
-        `Find out who removed it. ${CREATE}`,
-      )
-    : undefined;
   const sequence = Math.max(0, ...backups.map((backup) => backup.sequence));
   const newest = backups.filter((backup) => backup.sequence === sequence);
   const [first] = newest;
-  if (first === undefined && !isGone) return skipped('no target shows a backup');
-  return verdict(`the newest backup ${first?.id} is verified wherever it is`, [
-    gone,
-    ...newest.map(newestTrouble),
-  ]);
+  const answering = targets.filter(({ trouble }) => trouble === undefined);
+  const unseen = backups.some(({ id }) => id === remembered?.id) ? undefined : remembered;
+  if (unseen && answering.length === targets.length) {
+    const gone = failing(
+      `the backup ${unseen.id}, the last verified one, is on no target any more`,
+      `Find out who removed it. ${CREATE}`,
+    );
+    return verdict('', [gone, ...newest.map(newestTrouble)]);
+  }
+  // The one that nobody sees is on a target that does not answer; those that do should have it too.
+  const wanted = unseen && unseen.madeAt > (first?.madeAt ?? 0) ? unseen.id : first?.id;
+  if (wanted === undefined || answering.length === 0) return skipped('no target shows a backup');
+  return verdict(
+    `the newest backup ${wanted} is verified on ${newest.map(({ target }) => target).join(', ')}`,
+    [...newest.map(newestTrouble), ...answering.map((target) => absence(wanted, target, backups))],
+  );
+}
+
+/** A disk that was not mounted looks like a target on which nothing was ever put. */
+function absence(
+  wanted: string,
+  { name, place }: BackupTargetFacts,
+  backups: readonly KnownBackup[],
+): Trouble | undefined {
+  const there = backups.filter(({ target }) => target === name);
+  if (there.some(({ id }) => id === wanted)) return undefined;
+  return warning(
+    there.length === 0
+      ? `backup target ${name} (${place}) has no backup, and the newest, ${wanted}, is elsewhere`
+      : `backup target ${name} (${place}) does not have the newest backup, ${wanted}`,
+    'Is its disk mounted, and is it the right place? Then the next backup goes there too: `authserver backup create`.',
+  );
 }
 
 function newestTrouble({ id, target, state }: KnownBackup): Trouble | undefined {
@@ -138,7 +155,7 @@ export function judgeDrills({ drills: { now, since, maxAge, last } }: Pick<Facts
       ? undefined
       : failing(
           `the last drill, ${last.name}, failed on ${dayText(last.at)}`,
-          '`authserver drill list` says why.',
+          '`authserver drill list` says in which step, and why.',
         ),
     age > maxAge
       ? warning(`the last drill was ${ageText(age)} ago, and may be ${ageText(maxAge)}`, run)

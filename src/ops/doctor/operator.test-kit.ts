@@ -1,6 +1,10 @@
 // Owns what the checks of backups, schedules and exposure say, each on both sides of its rule.
 
-import { ARCHIVED, backup, type Cases, DAY, NOW, SHIPPED, shipped, target } from './well.test-kit.ts';
+import type { KnownBackup } from './facts.ts';
+import { ARCHIVED, backup, type Cases, DAY, NOW, onBoth, SHIPPED, shipped, target } from './well.test-kit.ts';
+
+const eighth = (state: KnownBackup['state']) =>
+  onBoth.map((seventh) => ({ ...seventh, sequence: 8, id: 'b-8', state }));
 
 export const operatorCases: Cases = {
   'backup-age': [
@@ -40,13 +44,13 @@ export const operatorCases: Cases = {
     ['none', { backups: { backups: [], remembered: undefined } }, 'skipped', /no target shows a backup/],
     [
       'unverified',
-      { backups: { backups: [backup(), backup({ sequence: 8, id: 'b-8', state: 'unverified' })] } },
+      { backups: { backups: [...onBoth, ...eighth('unverified')] } },
       'warn',
       /b-8 on away has not been tried/,
     ],
     [
       'failed',
-      { backups: { backups: [backup(), backup({ sequence: 8, id: 'b-8', state: 'failed' })] } },
+      { backups: { backups: [...onBoth, ...eighth('failed')] } },
       'fail',
       /b-8 on away did not pass/,
     ],
@@ -58,7 +62,7 @@ export const operatorCases: Cases = {
     ],
     [
       'an older one that failed',
-      { backups: { backups: [backup(), backup({ sequence: 6, id: 'b-6', state: 'failed' })] } },
+      { backups: { backups: [...onBoth, backup({ sequence: 6, id: 'b-6', state: 'failed' })] } },
       'ok',
       /b-7 is verified/,
     ],
@@ -69,6 +73,54 @@ export const operatorCases: Cases = {
       /b-7, the last verified one, is on no target/,
     ],
     ['all of them gone', { backups: { backups: [] } }, 'fail', /b-7, the last verified one, is on no target/],
+    [
+      'a target that has none',
+      { backups: { backups: [backup()] } },
+      'warn',
+      /^backup target local \(\/mnt\/away\) has no backup, and the newest, b-7, is elsewhere$/,
+    ],
+    [
+      'a target that has only older ones',
+      {
+        backups: {
+          backups: [
+            ...onBoth,
+            backup({ sequence: 8, id: 'b-8', target: 'local' }),
+            backup({ sequence: 6, id: 'b-6' }),
+          ],
+        },
+      },
+      'warn',
+      /^backup target away \(\/mnt\/away\) does not have the newest backup, b-8$/,
+    ],
+    [
+      'a target that has none, while the one that is remembered is on another that does not answer',
+      { backups: { backups: [], targets: [target, { ...target, name: 'b', trouble: 'gone' }] } },
+      'warn',
+      /^backup target away \(\/mnt\/away\) has no backup, and the newest, b-7, is elsewhere$/,
+    ],
+    [
+      'older ones only, while the one that is remembered is on another that does not answer',
+      {
+        backups: {
+          backups: [backup({ sequence: 6, id: 'b-6', madeAt: NOW - DAY })],
+          targets: [target, { ...target, name: 'b', trouble: 'gone' }],
+        },
+      },
+      'warn',
+      /^backup target away \(\/mnt\/away\) does not have the newest backup, b-7$/,
+    ],
+    [
+      'a newer one than the one that is remembered, which was not tried, while another does not answer',
+      {
+        backups: {
+          backups: [backup({ sequence: 8, id: 'b-8', madeAt: NOW })],
+          targets: [target, { ...target, name: 'b', trouble: 'gone' }],
+        },
+      },
+      'ok',
+      /b-8 is verified/,
+    ],
     [
       'nobody knows while a target is away',
       { backups: { backups: [], targets: [{ ...target, trouble: 'gone' }] } },

@@ -19,6 +19,9 @@ export const backup = (over: Partial<KnownBackup> = {}): KnownBackup => ({
   ...over,
 });
 
+/** The same on each of the targets. */
+export const onBoth = [backup(), backup({ target: 'local' })];
+
 export const place = (over: Partial<Place> = {}): Place => ({
   name: 'the database',
   role: 'database',
@@ -97,7 +100,7 @@ export const WELL: Facts = {
     since: NOW - 100 * DAY,
     maxAge: DAY,
     targets: [target, { ...target, name: 'local', besideDatabase: true }],
-    backups: [backup()],
+    backups: onBoth,
     remembered: { id: 'b-7', madeAt: NOW - DAY / 2 },
   },
   recoveryKey: { now: NOW, opens: 'recovery_key', confirmedAt: NOW - DAY },

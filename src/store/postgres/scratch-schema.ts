@@ -11,7 +11,6 @@ export interface ScratchSchema {
   readonly name: string;
   /** The same database, its tables looked for in this schema alone. */
   readonly options: PostgresOptions;
-  drop(): Promise<void>;
 }
 
 /** A name that no other scratch schema has. */
@@ -28,7 +27,6 @@ export async function makeScratchSchema(
   return {
     name,
     options: { ...options, dsn: withSearchPath(options.dsn, name), channel: name },
-    drop: () => dropScratchSchema(options, name),
   };
 }
 
