@@ -96,9 +96,10 @@ class ResourceApi {
 
   async remove(key: string | undefined, caller: Caller): Promise<Outgoing> {
     const { id, uri } = await this.#known(key);
-    const { outcome } = await this.#parts.store.resources.remove({ id });
+    const { store, clock, audit } = this.#parts;
+    const { outcome } = await store.resources.remove({ id, now: clock.now() });
     if (outcome === 'unknown') throw unknown(id);
-    await this.#parts.audit.record({ action: 'resource.removed', ...caller, detail: { id, uri } });
+    await audit.record({ action: 'resource.removed', ...caller, detail: { id, uri } });
     return empty(204);
   }
 

@@ -31,7 +31,8 @@ export const backupListCommand = command({
   async run(context, { target, recovery_key: file }) {
     const report =
       file === undefined ? await listed(context, target) : await listedElsewhere(context, target, file);
-    print(context, report);
+    const { storage } = await context.config();
+    print(context, report, storage.driver === 'sqlite');
   },
 });
 
@@ -50,7 +51,7 @@ async function listedElsewhere(
   return listElsewhere(config, { target: target ?? null, sheet, signal: context.signal });
 }
 
-function print({ printer }: CliContext, { items, targets, windows }: ListReport): void {
+function print({ printer }: CliContext, { items, targets, windows }: ListReport, hasOwnLog: boolean): void {
   const silent = targets.filter(({ problem }) => problem !== null);
   const whenEmpty =
     silent.length === 0 ? 'There are no backups.' : 'There are none on the targets that answer.';
@@ -66,6 +67,11 @@ function print({ printer }: CliContext, { items, targets, windows }: ListReport)
     printer.next(`Attention: target ${name} could not be read to its end: ${problem}`);
   for (const { from, to } of windows)
     printer.next(`Any moment from ${moment(from)} to ${moment(to)} can be restored.`);
+  // Whoever lists does not read it all, and must not promise what only reading tells.
+  if (hasOwnLog && windows.length > 0)
+    printer.next(
+      'That goes by names; `authserver restore --to TIME --plan` reads the recovery log, and tells.',
+    );
   // An empty list would say that there is no backup, where nobody has looked.
   if (silent.length === targets.length && targets.length > 0) {
     throw new Failure('unavailable', 'No backup target could be read.', {

@@ -53,7 +53,7 @@ export const keysRecoverCommand = command({
     const wait = formatDuration(report.jwks_max_age);
     printer.next(
       report.lost === null
-        ? 'The database held no key: tokens that were issued before do not verify.'
+        ? 'No key was active before: nothing that was signed with one that is not in the database verifies.'
         : 'Still works: tokens of the lost key, until then; sessions and refresh tokens.',
     );
     printer.next(

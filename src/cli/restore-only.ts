@@ -120,6 +120,7 @@ const HELD: Partial<Record<HeldBack['kind'], string>> = {
   client_disabled: 'disabled, as it was',
   client_narrowed: 'narrowed, as it was',
   client_secret_rotated: 'its secret was replaced',
+  resource_narrowed: 'narrowed, as it was',
 };
 
 function heldText({ kind, at }: HeldBack): string {

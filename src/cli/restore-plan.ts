@@ -61,10 +61,16 @@ function question(verb: Manner['verb'], plan: RestorePlan): string {
   return `Put ${what} in the place of ${into}?${loss}${keeps}`;
 }
 
-function after(verb: Manner['verb'], { kept_as }: RestoreReceipt): string {
-  const start = 'Start the server.';
+function after(verb: Manner['verb'], { kept_as, before_start }: RestoreReceipt): string {
+  const start = before_start === null ? 'Start the server.' : 'Then start the server.';
   if (kept_as === null) return start;
   return `${start} To take this back: authserver restore undo. To let go of the state before: authserver restore forget${verb === 'undo' ? '.' : ', once all is well.'}`;
+}
+
+function lossOf(lost: RestorePlan['lost']): string {
+  if (lost === null) return 'nothing';
+  if (lost.from > lost.to) return `nothing yet: ${moment(lost.from)} has not come`;
+  return `what happened from ${moment(lost.from)} to ${moment(lost.to)}`;
 }
 
 function columnsOf(plan: RestorePlan, obstacles: readonly Error[]): readonly Column<RestorePlan>[] {
@@ -80,9 +86,7 @@ function columnsOf(plan: RestorePlan, obstacles: readonly Error[]): readonly Col
     column('takes about', ({ backup }) => (backup.rto_ms === null ? 'unknown' : timeText(backup.rto_ms))),
     column('into', ({ into }) => into),
     column('state of', ({ restored_to }) => moment(restored_to)),
-    column('lost', ({ lost }) =>
-      lost ? `what happened from ${moment(lost.from)} to ${moment(lost.to)}` : 'nothing',
-    ),
+    column('lost', ({ lost }) => lossOf(lost)),
     column('kept as', ({ kept_as }) => kept_as ?? '(there is nothing now)'),
     column('sessions', ({ sessions }) => (sessions === 'end' ? 'end; people sign in again' : 'go on')),
     column('schema steps', ({ schema_steps }) => schema_steps.join(', ') || 'none'),

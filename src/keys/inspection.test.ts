@@ -52,7 +52,9 @@ describe('verification of the keys', () => {
       {
         kid: active,
         finding: expect.stringContaining(other.kid),
-        repair: expect.stringContaining('recover --new'),
+        repair: expect.stringMatching(
+          /keys recover --from-backup latest --recovery-key FILE; .*keys import FILE; .*recover --new$/,
+        ),
       },
       {
         kid: pending,
@@ -89,11 +91,26 @@ describe('verification of the keys', () => {
       {
         kid: stray.kid,
         state: 'unknown',
-        repair: expect.stringContaining(`authserver keys import ${keyfile.locate(stray.kid)}`),
+        repair: expect.stringMatching(/^move it to another folder: .*another installation/),
       },
     ]);
+    // It would sign in place of the key that does, or wait for its turn to.
+    expect(findings.find(({ kid }) => kid === stray.kid)?.repair).not.toContain('keys import');
     await ring.management.retire(retired);
     expect(await keyfile.list()).not.toContain(retired);
+  });
+
+  test('offers to sign with a private half that the database does not know only where no key signs', async () => {
+    const { installation, active, keyfile } = await grown();
+    await using _installation = installation;
+    const stray = await makeKeyPair('ES256');
+    await keyfile.save(stray.kid, writePem(stray));
+    installation.store.rows.get(active)!.state = 'compromised';
+    const ring = await installation.open({ mustSign: false });
+    const { findings } = await ring.management.verify();
+    expect(findings.find(({ kid }) => kid === stray.kid)?.repair).toContain(
+      `where it is the key that signed here last: authserver keys import ${keyfile.locate(stray.kid)} --active-now`,
+    );
   });
 
   test('names a public half that is another key, and a set without a key that signs', async () => {

@@ -7,7 +7,7 @@ import { thumbprint } from './jwk.ts';
 import { parseJws, verifySignature } from './jws.ts';
 import type { RingKey } from './key-view.ts';
 import { isDueToRetire, isDueToSign } from './lifecycle.ts';
-import { importCommand } from './recovery.ts';
+import { FROM_BACKUP, importCommand } from './recovery.ts';
 import { strayCopies } from './stores/move.ts';
 
 /** What was found of one key. */
@@ -49,7 +49,7 @@ export async function inspectKeys(desk: KeyDesk, patience: number): Promise<KeyV
       state: 'unknown',
       ok: false,
       finding: `${place} is a private key that the database does not know; it is not used`,
-      repair: `${importCommand(place)}, or remove it`,
+      repair: aboutStray(desk, place),
     });
   }
   const { store: keys, keyStores } = desk.parts;
@@ -65,6 +65,14 @@ export async function inspectKeys(desk: KeyDesk, patience: number): Promise<KeyV
     });
   }
   return { ok: findings.every(({ ok }) => ok), findings };
+}
+
+/** Nobody can tell whose it is: it is to sign only where nothing else does, and somebody knows that it did. */
+function aboutStray({ view }: KeyDesk, place: string): string {
+  const away =
+    'move it to another folder: it may be of another installation, or of a start on another database';
+  if (view().signer !== undefined) return away;
+  return `where it is the key that signed here last: ${importCommand(place)}; otherwise ${away}`;
 }
 
 /** The ids of the private halves in each store that is ours to clear; one that does not answer is as good as empty here. */
@@ -152,12 +160,13 @@ async function aboutPrivateHalf(desk: KeyDesk, key: RingKey, kept: Kept): Promis
   if (trouble === undefined) return { ok: true, finding: 'signs, and its signature verifies', repair: null };
   if (record.state === 'retiring')
     return { ok: true, finding: 'verifies; its private half is not usable and not needed', repair: null };
-  const way = record.state === 'active' ? RECOVER : `authserver keys retire ${lastWord(record.kid)}`;
-  return {
-    ok: false,
-    finding: trouble,
-    repair: `with a copy: authserver keys import FILE; when it is lost for good: ${way}`,
-  };
+  const lastWay = record.state === 'active' ? RECOVER : `authserver keys retire ${lastWord(record.kid)}`;
+  const ways = [
+    ...(record.key_store === 'keyfile' ? [`out of the newest backup: ${FROM_BACKUP}`] : []),
+    'with a copy: authserver keys import FILE',
+    `when it is lost for good: ${lastWay}`,
+  ];
+  return { ok: false, finding: trouble, repair: ways.join('; ') };
 }
 
 /** Signs with the private half where it is kept, and holds the signature to the public half of the database. */

@@ -59,7 +59,7 @@ export async function withSigners(view: KeyView, keyStores: KeyStores): Promise<
   const { readAt, keys } = view;
   const signers = new Map(view.signers);
   const records = [...keys.values()].map(({ record }) => record);
-  const problems = records.some(({ state }) => state === 'active') ? [] : [nothingSigns()];
+  const problems = records.some(({ state }) => state === 'active') ? [] : [nothingSigns(records)];
   for (const record of records.filter((each) => mustSign(each) && !signers.has(each.kid))) {
     try {
       signers.set(record.kid, await makeSigner(record, keyStores));
@@ -123,7 +123,16 @@ export function refuseUnanswered({ problems }: KeyView): void {
   });
 }
 
-function nothingSigns(): Failure {
+function nothingSigns(records: readonly SigningKeyRecord[]): Failure {
+  const signed = records.filter(({ activated_at }) => activated_at !== null);
+  const [last] = signed.toSorted((a, b) => Number(b.activated_at) - Number(a.activated_at));
+  if (last?.state === 'compromised') {
+    return new Failure(
+      'configuration',
+      `No signing key is active: ${last.kid}, which signed last, was dropped as compromised.`,
+      { hint: 'A backup from before that has been restored; no key is made in place of the dropped one.' },
+    );
+  }
   return new Failure('configuration', 'None of the signing keys in the database is active.', {
     hint: 'The rows of the signing keys have been changed from outside; restore the database from a backup. No key is made.',
   });

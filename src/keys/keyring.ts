@@ -188,7 +188,8 @@ class DatabaseKeyring implements Keyring {
     if (this.#view.signer !== undefined) return;
     if (this.#closed) throw this.#cannotSign();
     const stray: readonly StrayKey[] = await strayKeys(this.#desk).catch(() => []);
-    throw lostKeys(this.#problems(), stray);
+    const isActive = this.#all().some(({ record }) => record.state === 'active');
+    throw lostKeys(this.#problems(), stray, isActive);
   }
 
   rotate(): Promise<Rotation> {

@@ -1,10 +1,17 @@
 import { Failure } from '../kernel/errors.ts';
 import type { StrayKey } from './desk.ts';
 import { passingProblem } from './key-view.ts';
-import { importCommand } from './recovery.ts';
+import { FROM_BACKUP, importCommand } from './recovery.ts';
 
-/** Every key that cannot be used, in one failure, with each way back. */
-export function lostKeys(problems: readonly Failure[], stray: readonly StrayKey[]): Failure {
+/**
+ * Every key that cannot be used, in one failure, with each way back.
+ * @param isActive whether there is a key that should sign: a copy of it goes to its place
+ */
+export function lostKeys(
+  problems: readonly Failure[],
+  stray: readonly StrayKey[],
+  isActive: boolean,
+): Failure {
   const [first] = problems;
   if (first === undefined) return new Failure('unavailable', 'The signing keys have not been read yet.');
   const passing = passingProblem(problems);
@@ -14,19 +21,22 @@ export function lostKeys(problems: readonly Failure[], stray: readonly StrayKey[
       ? first.message
       : `${problems.length} signing keys cannot be used. ${problems.map((problem) => problem.message).join(' ')}`;
   return new Failure('configuration', message, {
-    hint: [...problems.map(({ hint = '' }) => hint), ...waysBack(stray)].join(' ').trim(),
+    hint: [...problems.map(({ hint = '' }) => hint), ...waysBack(stray, isActive)].join(' ').trim(),
     cause: first,
   });
 }
 
-function waysBack(stray: readonly StrayKey[]): readonly string[] {
+function waysBack(stray: readonly StrayKey[], isActive: boolean): readonly string[] {
   const found = stray.map(
     ({ place }) =>
-      `There is a private key that the database does not know; to sign with that: \`${importCommand(place)}\`.`,
+      `There is a private key that the database does not know, ${place}. Where that is the key that signed here last: \`${importCommand(place)}\`. Where it may be another's, move it away.`,
   );
   return [
     ...found,
-    'With a copy kept elsewhere: `authserver keys import FILE`.',
+    ...(isActive ? [`Out of the newest backup, where it was kept as a file: \`${FROM_BACKUP}\`.`] : []),
+    isActive
+      ? 'With a copy kept elsewhere: `authserver keys import FILE`.'
+      : 'With a copy kept elsewhere: `authserver keys import FILE --active-now`.',
     'When the key is lost for good: `authserver keys recover --new`.',
   ];
 }

@@ -56,10 +56,13 @@ async function refuseNeedless(desk: KeyDesk): Promise<void> {
     'refused',
     `There are private keys that the database does not know, and one of them may be the lost one: ${places.join(', ')}.`,
     {
-      hint: `To sign with one again: ${importCommand(places[0] ?? '')}. To go on without them, move them to another folder first.`,
+      hint: `Where one of them is the key that signed here last: ${importCommand(places[0] ?? '')}. Those of another installation are moved to another folder, and so are all to go on without them.`,
     },
   );
 }
+
+/** How private keys that were kept as files come back; what else a backup holds stays there. */
+export const FROM_BACKUP = 'authserver keys recover --from-backup latest --recovery-key FILE';
 
 /** How a private key that is at hand is brought back into use. */
 export function importCommand(place: string): string {

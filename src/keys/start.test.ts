@@ -74,7 +74,11 @@ describe('a lost key is named, and no other is made', () => {
     await using _installation = installation;
     await rm(installation.folder, { recursive: true });
     await installation.keyfile();
-    expect((await failedStart(installation, () => installation.open())).message).toContain(path);
+    const { message, hint } = await failedStart(installation, () => installation.open());
+    expect(message).toContain(path);
+    expect(hint).toMatch(
+      /keys recover --from-backup latest --recovery-key FILE`.*keys import FILE`.*keys recover --new`/,
+    );
   });
 
   test('and putting the file back mends it', async () => {
@@ -118,6 +122,20 @@ describe('a lost key is named, and no other is made', () => {
     await using _installation = installation;
     installation.store.rows.get(kid)!.state = 'retired';
     expect((await failedStart(installation, () => installation.open())).message).toContain('active');
+  });
+
+  test('when the key that signed was dropped as compromised, with what there is to go on with', async () => {
+    const { installation, kid } = await used();
+    await using _installation = installation;
+    const row = installation.store.rows.get(kid)!;
+    Object.assign(row, { state: 'compromised', retired_at: 1 });
+    const followed = await makeKeyPair('ES256');
+    const keyfile = await installation.keyfile();
+    await keyfile.save(followed.kid, writePem(followed));
+    const { message, hint } = await failedStart(installation, () => installation.open());
+    expect(message).toMatch(new RegExp(`${kid}.*dropped as compromised`));
+    expect(hint).toContain(`authserver keys import ${keyfile.locate(followed.kid)} --active-now`);
+    expect(hint).not.toMatch(/from outside|restore the database/);
   });
 
   test('when a row holds no public key', async () => {

@@ -343,6 +343,8 @@ export type RevocationKind =
   | 'client_removed'
   | 'client_narrowed'
   | 'client_secret_rotated'
+  | 'resource_removed'
+  | 'resource_narrowed'
   | 'key_compromised'
   | 'setting_rotated';
 
@@ -357,7 +359,7 @@ export interface RevocationRecord {
   kind: RevocationKind;
   user_id: string | null;
   client_id: string | null;
-  /** The id of the session, family, token, key or setting. */
+  /** The id of the session, family, token, resource, key or setting. */
   subject: string | null;
   detail_json: string;
   /** The restore that brought it to this database, by its time; null where it happened here. */

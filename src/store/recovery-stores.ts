@@ -5,6 +5,7 @@ import type {
   ClientSecretRecord,
   ConsentRecord,
   PasswordRecord,
+  ResourceRecord,
   Revocation,
   RevocationKind,
   UserRecord,
@@ -53,8 +54,10 @@ export interface AftercareStore {
   promoteKey(input: { now: number }): Promise<{ kid: string | null }>;
   /** Active users without a password because the restore replayed its change, in id order. */
   listWithoutPassword(input: { restored_at: number; limit: number }): Promise<string[]>;
-  /** Active clients without a lasting secret because the restore replayed its rotation, in id order. */
+  /** Active clients that need a lasting secret and have none because the restore replayed its end, in id order. */
   listWithoutSecret(input: { restored_at: number; limit: number }): Promise<string[]>;
+  /** The same of keys. */
+  listWithoutKey(input: { restored_at: number; limit: number }): Promise<string[]>;
 }
 
 /** A user as a backup has it, with the password. */
@@ -103,6 +106,10 @@ export interface ReinstateStore {
   lookAtClient(
     input: FormerClient & { seen: string; now: number },
   ): Promise<Outlook<FormerClient, ClientRecord>>;
+  lookAtResource(input: {
+    resource: ResourceRecord;
+    seen: string;
+  }): Promise<Outlook<ResourceRecord, ResourceRecord>>;
   /** Consents that a user has withdrawn, those after a revocation. */
   withdrawnBy(input: Page & { id: string }): Promise<Revocation[]>;
   /** Consents that were withdrawn from a client, those after a revocation. */

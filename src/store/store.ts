@@ -144,7 +144,7 @@ export interface ResourceStore {
   /** All of them: they are few, and metadata lists them. */
   list(input: Record<string, never>): Promise<ResourceRecord[]>;
   update(input: { resource: ResourceRecord }): Promise<{ outcome: 'updated' | 'unknown' }>;
-  remove(input: { id: string }): Promise<{ outcome: 'removed' | 'unknown' }>;
+  remove(input: { id: string; now: number }): Promise<{ outcome: 'removed' | 'unknown' }>;
 }
 
 export interface ConsentStore {

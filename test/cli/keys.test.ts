@@ -192,7 +192,8 @@ describeEngines('authserver keys', (engine) => {
     expect(JSON.parse(verified.stdout).findings.at(-1)).toMatchObject({
       kid: stray.kid,
       state: 'unknown',
-      repair: expect.stringContaining(`authserver keys import ${place}`),
+      finding: expect.stringContaining(place),
+      repair: expect.stringContaining('move it to another folder'),
     });
   });
 });

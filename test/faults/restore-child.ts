@@ -37,7 +37,7 @@ const disk = {
 const { config } = await loadConfig({ file: undefined, terminal: false, env: process.env });
 const parts = { log: silentLog, files: new Files(disk) };
 await using prepared = await (backup === 'undo'
-  ? prepareUndo(config, parts)
+  ? prepareUndo(config, ASKED, parts)
   : prepareRestore(config, { ...ASKED, backup }, parts));
 writeSync(1, 'ready\n');
 await prepared.run({ progress: () => undefined, signal: new AbortController().signal });

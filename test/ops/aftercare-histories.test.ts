@@ -10,14 +10,27 @@ import {
   issuanceRow,
   MINUTE,
   NOW,
+  resourceRow,
   secretRow,
 } from '../../src/store/conformance/rows.ts';
 import { type Granted, World } from '../../src/store/conformance/world.ts';
-import type { ClientRecord, UserRecord } from '../../src/store/records.ts';
+import type { ClientRecord, ResourceRecord, UserRecord } from '../../src/store/records.ts';
 import type { Store } from '../../src/store/store.ts';
 import { describeEngines, freshStorage } from '../setup/engines.ts';
 import { openFreshStore, storageChoice } from '../setup/fresh-store.ts';
 import { revocationsOf, SecondLife } from './second-life.ts';
+
+/** What a client may be for, with scopes of each; where users sign in some scope always stays, or there is no ceiling. */
+const USES = [
+  { grants: ['authorization_code'], scopes: ['', 'openid', 'openid a', 'openid b', 'openid a b'] },
+  {
+    grants: ['authorization_code', 'client_credentials'],
+    scopes: ['', 'openid', 'openid a', 'openid b', 'openid a b'],
+  },
+  { grants: ['client_credentials'], scopes: ['', 'a', 'b', 'a b'] },
+] as const;
+const SCOPES = ['a', 'b'];
+const KEYS = ['k0', 'k1', 'k2'];
 
 /** Raise them to look longer. */
 const LIVES = { sqlite: 16, postgres: 4 };
@@ -52,6 +65,7 @@ class Life {
   readonly secrets: { client: string; hash: string }[] = [];
   readonly addresses: { client: string; uri: string }[] = [];
   readonly machineTokens: string[] = [];
+  readonly resources: ResourceRecord[] = [];
   #count = 0;
 
   constructor(store: Store, dice: Dice) {
@@ -66,7 +80,17 @@ class Life {
     const user = dice.pick(this.users);
     const client = dice.pick(this.clients);
     const grant = dice.pick(this.granted);
-    const steps: (() => Promise<unknown>)[] = [() => this.#newUser(), () => this.#newClient()];
+    const resource = dice.pick(this.resources);
+    const steps: (() => Promise<unknown>)[] = [
+      () => this.#newUser(),
+      () => this.#newClient(),
+      () => this.#newResource(),
+    ];
+    if (resource) {
+      const { id } = resource;
+      steps.push(() => this.#changeScopes(resource));
+      if (dice.below(4) === 0) steps.push(() => store.resources.remove({ id, now }));
+    }
     if (user && client) {
       const consent = { granted_at: now, updated_at: now };
       steps.push(
@@ -82,6 +106,10 @@ class Life {
         () => this.#newSecret(client, dice.below(2) * HOUR),
         () => this.#machineToken(client),
         () => this.#changeAddresses(client),
+        () => this.#changeUse(client),
+        () => this.#changeUse(client),
+        () => this.#changeProof(client),
+        () => this.#changeProof(client),
         () => store.clients.setStatus({ id: client.id, status: 'disabled', now }),
         () => store.clients.setStatus({ id: client.id, status: 'active', now }),
         () => store.clients.setStatus({ id: client.id, status: 'active', now }),
@@ -143,6 +171,26 @@ class Life {
         known?.status === 'active' && known.redirect_uris_json.includes(`"${uri}"`),
       );
     }
+    for (const { id } of this.clients) {
+      const known = await store.clients.find({ id });
+      if (known?.status !== 'active') continue;
+      const { token_endpoint_auth_method: method, grant_types_json: grants, scope, jwks_json } = known;
+      for (const word of SCOPES) {
+        const isIn = scope.split(' ').includes(word);
+        note(`scope of users ${id} ${word}`, grants.includes('code') && (scope === '' || isIn));
+        note(`scope of a machine ${id} ${word}`, grants.includes('client_credentials') && isIn);
+      }
+      note(`no proof ${id}`, method === 'none');
+      for (const key of KEYS)
+        note(`key ${id} ${key}`, method === 'private_key_jwt' && jwks_json?.includes(`"${key}"`));
+    }
+    const resources = await store.resources.list({});
+    for (const { id } of this.resources) {
+      const known = resources.find((resource) => resource.id === id);
+      note(`resource ${id}`, known);
+      for (const word of SCOPES)
+        note(`scope of a resource ${id} ${word}`, known?.scopes_json.includes(`"${word}"`));
+    }
     for (const { id: user_id } of this.users)
       for (const { id: client_id } of this.clients)
         note(
@@ -170,7 +218,10 @@ class Life {
   }
 
   async #newClient(): Promise<void> {
-    const client = clientRow({ created_at: this.now, updated_at: this.now, redirect_uris_json: '["a:0"]' });
+    const client = clientRow({
+      ...{ created_at: this.now, updated_at: this.now, redirect_uris_json: '["a:0"]' },
+      ...this.#use(),
+    });
     const secret = secretRow(client.id, { created_at: this.now });
     await this.world.store.clients.create({ client, secret });
     this.clients.push(client);
@@ -184,16 +235,65 @@ class Life {
     this.secrets.push({ client: id, hash: secret.secret_hash });
   }
 
-  async #changeAddresses({ id }: ClientRecord): Promise<void> {
+  async #changeAddresses(client: ClientRecord): Promise<void> {
+    const uris = this.#some(['a:0', 'a:1', 'a:2']);
+    await this.#change(client, { redirect_uris_json: JSON.stringify(uris) });
+    this.addresses.push(...uris.map((uri) => ({ client: client.id, uri })));
+  }
+
+  #use(): Pick<ClientRecord, 'grant_types_json' | 'scope'> {
+    const { grants, scopes } = USES[this.dice.below(USES.length)] ?? USES[0];
+    return { grant_types_json: JSON.stringify(grants), scope: this.dice.pick<string>(scopes) ?? '' };
+  }
+
+  /** Now and then only the scope, which is what is changed most. */
+  async #changeUse(client: ClientRecord): Promise<void> {
+    const known = await this.world.store.clients.find(client);
+    const scopes = USES.find(({ grants }) => JSON.stringify(grants) === known?.grant_types_json)?.scopes;
+    const scope = this.dice.pick<string>(scopes ?? []) ?? '';
+    await this.#change(client, this.dice.below(2) === 0 ? this.#use() : { scope });
+  }
+
+  /** As the admin API does it: who will need a secret is given one first. */
+  async #changeProof(client: ClientRecord): Promise<void> {
+    const known = await this.world.store.clients.find(client);
+    const former = known?.token_endpoint_auth_method;
+    const methods = ['none', 'client_secret_basic', 'client_secret_post', 'private_key_jwt'] as const;
+    const method = this.dice.pick(methods) ?? 'none';
+    if (method.startsWith('client_secret') && !former?.startsWith('client_secret'))
+      await this.#newSecret(client, 0);
+    const keys = method === 'private_key_jwt' ? this.#some(KEYS).map((x) => ({ x })) : [];
+    await this.#change(client, {
+      token_endpoint_auth_method: method,
+      ...(keys.length > 0 && { jwks_json: JSON.stringify({ keys }) }),
+    });
+  }
+
+  async #change({ id }: ClientRecord, changes: Partial<ClientRecord>): Promise<void> {
     const known = await this.world.store.clients.find({ id });
     if (!known) return;
     const { secrets: _, ...client } = known;
-    const uris = ['a:0', 'a:1', 'a:2'].filter(() => this.dice.below(2) === 0);
-    const redirect_uris_json = JSON.stringify(uris);
-    await this.world.store.clients.update({
-      client: { ...client, redirect_uris_json, updated_at: this.now },
-    });
-    this.addresses.push(...uris.map((uri) => ({ client: id, uri })));
+    await this.world.store.clients.update({ client: { ...client, ...changes, updated_at: this.now } });
+  }
+
+  async #newResource(): Promise<void> {
+    const resource = resourceRow({ created_at: this.now, updated_at: this.now, ...this.#catalogue() });
+    await this.world.store.resources.create({ resource });
+    this.resources.push(resource);
+  }
+
+  async #changeScopes(resource: ResourceRecord): Promise<void> {
+    const changed = { ...resource, ...this.#catalogue(), updated_at: this.now };
+    await this.world.store.resources.update({ resource: changed });
+  }
+
+  #catalogue(): Pick<ResourceRecord, 'scopes_json'> {
+    const scopes = this.#some(SCOPES).map((name) => ({ name, description: this.#name() }));
+    return { scopes_json: JSON.stringify(scopes) };
+  }
+
+  #some(items: readonly string[]): string[] {
+    return items.filter(() => this.dice.below(2) === 0);
   }
 
   async #machineToken({ id }: ClientRecord): Promise<void> {
@@ -234,7 +334,7 @@ describeEngines('after any life', (engine) => {
         const restored = await backup.use((again) => life.useful(again));
         expect([...restored].filter((name) => !end.has(name) || !before.has(name))).toEqual([]);
         // What was taken and given again meanwhile is not given by a restore.
-        const given = /^(?:consent|address) /;
+        const given = /^(?:consent|address|scope|no proof|key) /;
         const lost = [...before].filter((name) => end.has(name) && !restored.has(name) && !given.test(name));
         expect(lost).toEqual([]);
       } finally {

@@ -1,13 +1,15 @@
 // What was revoked, disabled, removed or replaced after a backup stays so when the backup is brought back: each old credential
 // is tried against the product that serves the restored rows.
 
+import { generateKeyPairSync } from 'node:crypto';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { AdminApiKey } from '../../src/admin/admin-api-key.ts';
 import { storageChoice } from '../../src/app/database.ts';
 import { sha256 } from '../../src/kernel/bytes.ts';
 import { systemRandom } from '../../src/kernel/random.ts';
 import { type Aftercare, makeSafe } from '../../src/ops/restore/aftercare.ts';
-import type { Client } from '../../src/registry/clients.ts';
+import { type Client, writeClient } from '../../src/registry/clients.ts';
+import type { ClientMetadata } from '../../src/registry/metadata.ts';
 import { secretRecord } from '../../src/registry/new-client.ts';
 import { type Browser, bearer, PASSWORD, Product } from '../oauth/product.ts';
 import { describeEngines } from '../setup/engines.ts';
@@ -43,6 +45,18 @@ describeEngines('after a restore', (engine) => {
   }
   const serve = async (backup: SecondLife) =>
     stack.use(await Product.on(product.rooms.config, backup.storage, product.clock));
+
+  const change = async ({ id }: Client, changes: Partial<ClientMetadata>) => {
+    const client = await product.rooms.clients.find(id);
+    if (!client) throw new Error('no client');
+    await product.rooms.store.clients.update({
+      client: writeClient({ ...client, ...changes, updated_at: now() }),
+    });
+  };
+  const rotate = (client: Client, former_expire_at = now()) => {
+    const fresh = { id: `new ${client.id}`, client_id: client.id, secret: 'x'.repeat(40), now: now() };
+    return product.rooms.store.clients.addSecret({ secret: secretRecord(fresh), former_expire_at });
+  };
 
   /** Somebody with a session, and with tokens of a client; what of it still works, asked of a product. */
   async function person(client: Client, scope = 'openid') {
@@ -196,16 +210,6 @@ describeEngines('after a restore', (engine) => {
     const late = await tokenOf(clients.untouched);
     for (const token of [revoked, late]) await product.as(clients.untouched, '/oauth/revoke', { token });
     const at = now();
-    const rotate = (client: Client, former_expire_at: number) =>
-      store.clients.addSecret({
-        secret: secretRecord({
-          id: `new ${client.id}`,
-          client_id: client.id,
-          secret: 'x'.repeat(40),
-          now: at,
-        }),
-        former_expire_at,
-      });
     await store.clients.setStatus({ id: clients.disabled.id, status: 'disabled', now: at });
     await store.clients.remove({ id: clients.removed.id, now: at });
     await rotate(clients.rotated, at);
@@ -245,26 +249,124 @@ describeEngines('after a restore', (engine) => {
     expect(await gets(restored, clients.overlapping)).toBe(false);
   });
 
+  test('a client that may have no scope any more has none, and one that got another has not more', async () => {
+    await product.resource('https://api.example', ['read', 'write']);
+    const clients = {
+      untouched: await product.service('read'),
+      emptied: await product.service('read write'),
+      changed: await product.service('read'),
+      tried: await product.service(''),
+      both: await product.client({
+        grant_types: ['authorization_code', 'client_credentials'],
+        scope: 'openid read',
+      }),
+    };
+    const gets = async (on: Product, client: Client) =>
+      (await on.token(client, { grant_type: 'client_credentials', scope: 'read' })).status === 200;
+    const seen = async (on: Product) =>
+      Object.fromEntries(
+        await Promise.all(
+          Object.entries(clients).map(async ([name, client]) => [name, await gets(on, client)] as const),
+        ),
+      );
+    const backup = await backUp();
+    product.clock.advance(60);
+    await change(clients.emptied, { scope: '' });
+    await change(clients.changed, { scope: 'write' });
+    await change(clients.tried, { scope: 'read' });
+    await change(clients.tried, { scope: '' });
+    await change(clients.both, { scope: '' });
+    const left = { untouched: true, emptied: false, changed: false, tried: false, both: false };
+    expect(await seen(product)).toEqual(left);
+    const { report, restored } = await restore(backup);
+    expect(await seen(restored)).toEqual(left);
+    expect(report.replayed).toEqual({ client_narrowed: 4 });
+    // They are in use all the same, and those who sign in at one are asked as they were.
+    const grant = { grant_type: 'client_credentials' };
+    expect((await restored.token(clients.emptied, grant)).status).toBe(200);
+    expect((await restored.grant(clients.both, { ask: { scope: 'openid' } })).answer.status).toBe(200);
+  });
+
+  test('the way in which a client proved itself before works no more, and the receipt names the client', async () => {
+    const jwks = () => ({
+      keys: [generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' })],
+    });
+    const byKey = { token_endpoint_auth_method: 'private_key_jwt', jwks: jwks() } as const;
+    const [moved, swapped, back] = [
+      await product.service(),
+      await product.service('', byKey),
+      await product.service('', byKey),
+    ];
+    const open = await product.client({ token_endpoint_auth_method: 'none' });
+    const who = await person(open);
+    const gets = async (on: Product, client: Client) =>
+      (await on.token(client, { grant_type: 'client_credentials' })).status;
+    const backup = await backUp();
+    expect(await gets(product, moved)).toBe(200);
+    product.clock.advance(60);
+    await change(moved, { ...byKey, jwks: jwks() });
+    await change(swapped, { jwks: jwks() });
+    for (const client of [back, open]) {
+      await rotate(client);
+      await change(client, { token_endpoint_auth_method: 'client_secret_basic' });
+    }
+    expect(await gets(product, moved)).toBe(401);
+
+    const { report, restored } = await restore(backup);
+    expect(await gets(restored, moved)).toBe(401);
+    expect((await restored.refresh(open, who.tokens.refresh_token)).json.error).toBe('invalid_client');
+    for (const { id } of [swapped, back]) {
+      const client = await restored.rooms.clients.findActive(id);
+      expect(client).toMatchObject({ token_endpoint_auth_method: 'private_key_jwt', jwks: null });
+    }
+    expect(report.secrets_to_reset).toEqual([moved.id, open.id].sort());
+    expect(report.keys_to_reset).toEqual([swapped.id, back.id].sort());
+    expect(report.notes.join()).toContain('2 clients got another key');
+  });
+
+  test('a resource that was removed stays away, and so does a scope that one lost', async () => {
+    const { store } = product.rooms;
+    const [gone, kept] = ['https://gone.example', 'https://kept.example'];
+    const service = await product.service('read write');
+    await product.resource(gone);
+    await product.resource(kept);
+    const outcome = async (on: Product, resource: string, scope: string) => {
+      const { json } = await on.token(service, { grant_type: 'client_credentials', resource, scope });
+      return json.error ?? json.scope;
+    };
+    const outcomes = async (on: Product) => [
+      await outcome(on, gone, 'read'),
+      await outcome(on, kept, 'read'),
+      await outcome(on, kept, 'write'),
+    ];
+    const backup = await backUp();
+    expect(await outcomes(product)).toEqual(['read', 'read', 'write']);
+    product.clock.advance(60);
+    const [removed, narrower] = [
+      await store.resources.findByUri({ uri: gone }),
+      await store.resources.findByUri({ uri: kept }),
+    ];
+    if (!removed || !narrower) throw new Error('no resource');
+    await store.resources.remove({ id: removed.id, now: now() });
+    const scopes_json = '[{"name":"read","description":"Another"},{"name":"more","description":""}]';
+    await store.resources.update({ resource: { ...narrower, scopes_json, updated_at: now() } });
+    const left = ['invalid_target', 'read', 'invalid_scope'];
+    expect(await outcomes(product)).toEqual(left);
+    const { report, restored } = await restore(backup, { removals: 'disable' });
+    expect(await outcomes(restored)).toEqual(left);
+    expect(report.replayed).toEqual({ resource_removed: 1, resource_narrowed: 1 });
+  });
+
   test('a clock that was set back gives nothing back: not an hour, and not to the day when time began', {
     timeout: PATIENCE,
   }, async () => {
     const { rooms } = product;
-    const { store, clock, random } = rooms;
+    const { clock, random } = rooms;
     const app = await product.client();
     const [changed, disabled] = [await person(app), await person(app)];
     const [service, early] = [await product.service(), await product.service()];
     const gets = async (on: Product, client: Client) =>
       (await on.token(client, { grant_type: 'client_credentials' })).status === 200;
-    const rotate = (client: Client) =>
-      store.clients.addSecret({
-        secret: secretRecord({
-          id: `new ${client.id}`,
-          client_id: client.id,
-          secret: 'x'.repeat(40),
-          now: now(),
-        }),
-        former_expire_at: now(),
-      });
     const keys = (on: Product) =>
       new AdminApiKey({ configured: undefined, settings: on.rooms.store.settings, clock, random });
     const admin = (await keys(product).makeFirst()) ?? '';
@@ -363,7 +465,7 @@ describeEngines('after a restore', (engine) => {
     product.clock.advance(60);
     const revocations = revocationsOf(product.rooms.store);
     const { notes } = await backup.makeSafe({ now: now(), sessions: 'keep', revocations });
-    expect(notes.join()).toMatch(/No key signs: .*authserver keys recover --new/);
+    expect(notes.join()).toMatch(/No key signs: .*none is made in its place/);
     const states = await backup.use(({ keys }) => keys.list({}));
     expect(states.map(({ kid, state }) => [kid, state])).toEqual(
       expect.arrayContaining([

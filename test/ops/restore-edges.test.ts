@@ -246,34 +246,33 @@ describeEngines('a restore', (engine) => {
     expect(await readFile(here.keyFile('k1.pem'), 'utf8')).toBe('the key');
   });
 
-  story(
-    'lets go of what an engine has kept that the settings no longer name',
-    {
-      timeout: PATIENCE,
-    },
-    async () => {
-      await using here = await Installation.make(engine);
-      await here.addUser('ada');
-      const id = await here.backup();
-      const { kept_as } = await here.restore({ backup: id });
-      const files = new Files();
-      const file = path.join(here.stateDir, 'old.db.before-restore-1');
-      await writeFile(file, 'a database');
-      const last = JSON.parse(await readFile(path.join(here.stateDir, 'restored.json'), 'utf8'));
-      const databases = engine.name === 'sqlite' ? [file, kept_as, 'authserver_before_1'] : [file, kept_as];
-      await writeLast(files, here.stateDir, { ...last, copies: { ...last.copies, databases } });
-      if (engine.name === 'sqlite') {
-        await expect(forgetRestores(here.config)).rejects.toMatchObject({
-          code: 'refused',
-          message: expect.stringContaining('authserver_before_1'),
-        });
-      } else {
-        expect(await forgetRestores(here.config)).toMatchObject({ databases });
-        expect(await schemas(here, 'authserver_before_%')).toEqual([]);
-      }
+  test('lets go of what an engine has kept that the settings no longer name, or of nothing at all', {
+    timeout: PATIENCE,
+  }, async () => {
+    await using here = await Installation.make(engine);
+    await here.addUser('ada');
+    const id = await here.backup();
+    const { kept_as } = await here.restore({ backup: id });
+    const files = new Files();
+    const file = path.join(here.stateDir, 'old.db.before-restore-1');
+    await writeFile(file, 'a database');
+    const last = JSON.parse(await readFile(path.join(here.stateDir, 'restored.json'), 'utf8'));
+    const databases = engine.name === 'sqlite' ? [file, kept_as, 'authserver_before_1'] : [file, kept_as];
+    await writeLast(files, here.stateDir, { ...last, copies: { ...last.copies, databases } });
+    if (engine.name === 'sqlite') {
+      await expect(forgetRestores(here.config)).rejects.toMatchObject({
+        code: 'refused',
+        message: expect.stringContaining('authserver_before_1'),
+      });
+      await stat(file);
+      // What was refused is no less possible than before.
+      await here.undo();
+    } else {
+      expect(await forgetRestores(here.config)).toMatchObject({ databases });
+      expect(await schemas(here, 'authserver_before_%')).toEqual([]);
       await expect(stat(file)).rejects.toMatchObject({ code: 'ENOENT' });
-    },
-  );
+    }
+  });
 });
 
 describe.skipIf(!hasPostgres)('a restore on PostgreSQL (needs the postgres engine)', () => {

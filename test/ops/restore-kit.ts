@@ -204,7 +204,7 @@ export class Installation implements AsyncDisposable {
   }
 
   async undo(parts: Partial<WorldParts> = {}): Promise<RestoreReceipt> {
-    await using prepared = await prepareUndo(this.config, { log: silentLog, ...parts });
+    await using prepared = await prepareUndo(this.config, ASKED, { log: silentLog, ...parts });
     return prepared.run({ progress: () => undefined, signal: new AbortController().signal });
   }
 

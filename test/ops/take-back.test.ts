@@ -240,7 +240,7 @@ describeEngines('taking one thing back', (engine) => {
         await store.users.create({ user: other, password_hash: null });
         await store.clients.remove({ id: 'cli_shop', now: Date.now() });
         await store.clients.create({ client: client('shop', { created_at: Date.now() }), secret: null });
-        await store.resources.remove({ id: API.id });
+        await store.resources.remove({ id: API.id, now: Date.now() });
         await store.resources.create({ resource: { ...API, id: 'res_new' } });
       });
       const things = `user:eve,client:cli_shop,resource:${API.uri}`;
@@ -263,10 +263,24 @@ describeEngines('taking one thing back', (engine) => {
   );
 
   each('a removed resource returns', async (house) => {
-    const before = await house.digests();
-    await house.with((store) => store.resources.remove({ id: API.id }));
-    expect(await house.take(`resource:${API.uri}`)).toMatchObject({ things: [{ action: 'add' }] });
-    expect(await house.digests()).toEqual(before);
+    const { revocations: _, ...before } = await house.digests();
+    await house.with((store) => store.resources.remove({ id: API.id, now: Date.now() }));
+    const { things } = await house.take(`resource:${API.uri}`);
+    expect(things).toMatchObject([{ action: 'add', removed_at: expect.any(Number), held: [] }]);
+    const { revocations: __, ...after } = await house.digests();
+    expect(after).toEqual(before);
+  });
+
+  each('a resource that was narrowed comes back narrow', async (house) => {
+    await house.with(async (store) => {
+      await store.resources.update({ resource: { ...API, scopes_json: '[]', updated_at: Date.now() } });
+      await store.resources.remove({ id: API.id, now: Date.now() });
+    });
+    const { things } = await house.take(`resource:${API.uri}`);
+    expect(things).toMatchObject([{ action: 'add', held: [{ kind: 'resource_narrowed' }] }]);
+    await house.with(async (store) => {
+      expect(await store.resources.findByUri({ uri: API.uri })).toMatchObject({ scopes_json: '[]' });
+    });
   });
 
   each(

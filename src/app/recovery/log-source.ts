@@ -1,9 +1,14 @@
 /** A staged database taken forward by the recovery log, and what the log knows of revocations. */
 import path from 'node:path';
+import type { ChainHead } from '../../archive/log/head.ts';
 import { systemClock } from '../../kernel/clock.ts';
 import { systemRandom } from '../../kernel/random.ts';
-import { type LocatedChain, LogReader, type LogReading } from '../../ops/recovery/log-reader.ts';
-import { SpoolView } from '../../ops/recovery/spool-view.ts';
+import {
+  type LocatedChain,
+  LogReader,
+  type LogReading,
+  type ReadFrames,
+} from '../../ops/recovery/log-reader.ts';
 import type { LogPosition } from '../../store/change-frame.ts';
 import type { Revocation } from '../../store/records.ts';
 import { migrateSchema } from '../open-store.ts';
@@ -51,7 +56,7 @@ export async function replayLog(
   const { chain, batch: start } = position;
   const reader = new LogReader(reading);
   const chains = await reader.chains();
-  const located = chains.find((one) => one.chain === chain) ?? { chain, segments: [] };
+  const located = chains.find((one) => one.chain === chain) ?? { chain, segments: [], isSpooled: false };
   const target = to === 'end' ? Number.POSITIVE_INFINITY : to;
   let at = start;
   let time: number | undefined;
@@ -73,13 +78,12 @@ export async function replayLog(
   const faults = reader.faults;
   const done = { position: { chain, batch: at }, batches, faults };
   if (isPast) return { ...done, reached: target, complete: true };
-  return { ...done, ...(await endOf(reader, { located, chains, spool: reading.spool, at, time, target })) };
+  return { ...done, ...(await endOf(reader, { located, chains, at, time, target })) };
 }
 
 interface LogEnd {
   readonly located: LocatedChain;
   readonly chains: readonly LocatedChain[];
-  readonly spool: string | undefined;
   readonly at: number;
   readonly time: number | undefined;
   readonly target: number;
@@ -88,19 +92,18 @@ interface LogEnd {
 /** What it means that the log went no further. */
 async function endOf(
   reader: LogReader,
-  { located, chains, spool, at, time, target }: LogEnd,
+  { located, chains, at, time, target }: LogEnd,
 ): Promise<Pick<Replayed, 'reached' | 'complete'>> {
   const head = await reader.head(located.chain);
-  const spooled = spool === undefined ? [] : new SpoolView(spool).chains();
   // A spool that is there has the last of its chain.
-  const hasEnd = head !== undefined || spooled.some(({ chain }) => chain === located.chain);
+  const hasEnd = head !== undefined || located.isSpooled;
   const isWhole = hasEnd && (head?.last ?? 0) <= at && !located.segments.some(({ last }) => last > at);
   const reached = isWhole && head ? Math.max(head.until, time ?? 0) : time;
   if (target !== Number.POSITIVE_INFINITY) {
     const complete = reached !== undefined && reached >= target && isWhole;
     return { reached: complete ? target : reached, complete };
   }
-  const isNewest = ![...chains, ...spooled].some(({ chain }) => chain > located.chain);
+  const isNewest = !chains.some(({ chain }) => chain > located.chain);
   return { reached, complete: isWhole && isNewest };
 }
 
@@ -115,7 +118,7 @@ export interface RevocationJournal {
 }
 
 /**
- * What all chains tell of revocations after a time (ms), whatever database they were made in.
+ * What all chains tell of revocations after a time (ms), whatever database they were made in; beyond a gap, whatever is whole.
  * @param scratch a folder of the caller's, for a small file
  * Failures: `interrupted`, `unavailable`
  */
@@ -136,7 +139,7 @@ export async function readRevocations(
   let end: Pick<RevocationJournal, 'complete' | 'until'> = { complete: false, until: undefined };
   for (const [index, located] of chains.entries()) {
     const head = await reader.head(located.chain);
-    if (head && head.until < after && index < chains.length - 1) continue;
+    if (head && index < chains.length - 1 && endsBefore(located, head, after)) continue;
     let hasStanding = false;
     for (const segment of located.segments.filter(({ first }) => first === 0)) {
       const opened = await reader.open(segment);
@@ -144,32 +147,26 @@ export async function readRevocations(
       hasStanding = true;
       keep(rowsIn(opened.plain));
     }
-    const start = await firstBefore(reader, located, after);
-    let at = start;
-    for await (const { kind, frames } of reader.frames(located, start)) {
+    let at = await reader.before(located, after);
+    const keepAll = ({ kind, frames }: ReadFrames) => {
       const read = kind === 'revocations' ? rowsIn : (changes: Uint8Array) => sieve.rowsIn(changes);
       for (const { changes } of frames) keep(read(changes));
-      at = frames.at(-1)?.batch ?? at;
+    };
+    for await (const found of reader.frames(located, at)) {
+      keepAll(found);
+      at = found.frames.at(-1)?.batch ?? at;
     }
+    // What was taken away stays so, whatever else is missing between.
+    for await (const found of reader.beyond(located, at)) keepAll(found);
     const isWhole = !located.segments.some(({ last }) => last > at) && head !== undefined && head.last <= at;
     end = { complete: isWhole && hasStanding, until: head?.until };
   }
-  return { rows: [...rows.values()].sort(byId), ...end, faults: reader.faults };
+  return { rows: [...rows.values()].sort(byId), ...end, faults: [...new Set(reader.faults)] };
 }
 
-/** The batch after which to read, so that all that was committed after a time (ms) is read, and little else. */
-async function firstBefore(reader: LogReader, { segments }: LocatedChain, time: number): Promise<number> {
-  const frames = segments.filter(({ first }) => first > 0);
-  let low = 0;
-  let high = frames.length;
-  while (low < high) {
-    const middle = Math.floor((low + high) / 2);
-    const header = await reader.header(frames[middle] as (typeof frames)[number]);
-    // What cannot be read is looked at from before it.
-    if (header && header.to <= time) low = middle + 1;
-    else high = middle;
-  }
-  return (frames[low]?.first ?? frames.at(-1)?.first ?? 1) - 1;
+/** A head is written once a minute: what is there beyond it may be later than it says. */
+function endsBefore({ segments, isSpooled }: LocatedChain, head: ChainHead, time: number): boolean {
+  return head.until < time && !isSpooled && !segments.some(({ last }) => last > head.last);
 }
 
 function rowsIn(lines: Uint8Array): readonly Revocation[] {

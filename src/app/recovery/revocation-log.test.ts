@@ -65,7 +65,8 @@ describe.skipIf(!here)('revocations in the log of changes (needs the sqlite engi
     rmSync(path.join(logged.shelfFolders[0] ?? '', logged.segments()[1] ?? ''));
     const { rows, complete, faults } = await journal(logged, 0);
     expect(complete).toBe(false);
-    expect(rows).toHaveLength(1);
+    // What that part took away is not known, all else is.
+    expect(rows).toHaveLength(2);
     expect(faults.length).toBeGreaterThan(0);
   });
 

@@ -16,7 +16,12 @@ const STAGED = '.restoring';
 const UNFINISHED = /\.pem\.restoring(\.tmp)?$/;
 const BEFORE = '.before-restore-';
 /** What the key store takes for a key. Names of an archive have no separators (archive/format.ts), so they lead nowhere else. */
-const KEY_FILE = /^[A-Za-z0-9_-]{1,128}\.pem$/;
+const KEY_FILE = /^([A-Za-z0-9_-]{1,128})\.pem$/;
+
+/** The id of the signing key that a file of this name holds; undefined for the name of anything else. */
+export function keyIdOf(name: string): string | undefined {
+  return KEY_FILE.exec(name)?.[1];
+}
 
 /** Where key files may have been staged. */
 export function keyFolders(config: Config): readonly string[] {

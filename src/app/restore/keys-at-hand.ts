@@ -49,6 +49,14 @@ export async function keysAtHand(
   };
 }
 
+/** Whether something is at hand that may open the recovery log. */
+export function opensLog(
+  { backup }: Pick<Config, 'backup'>,
+  { identities, passphrases }: Required<Identities>,
+): boolean {
+  return backup.plaintext || identities.length > 0 || passphrases.length > 0;
+}
+
 /** Nobody but this server writes there; one that cannot be read signs nothing, and is no reason to restore nothing. */
 function ownSigner(stateDir: string): Trust {
   try {

@@ -4,7 +4,7 @@ import path from 'node:path';
 import type { Clock } from '../../kernel/clock.ts';
 import { asFailure, Failure } from '../../kernel/errors.ts';
 import type { LogReading } from '../../ops/recovery/log-reader.ts';
-import { type LogChain, surveyLog, windowFrom } from '../../ops/recovery/survey.ts';
+import { type LoggedBackup, type ReadWindow, surveyLog, windowRead } from '../../ops/recovery/survey.ts';
 import type { LogFacts } from '../../ops/restore/plan.ts';
 import { readPosition } from '../../store/change-frame.ts';
 import { spoolFolder } from '../../store/change-spool.ts';
@@ -14,12 +14,6 @@ import type { Config } from '../config.ts';
 import type { StorageChoice } from '../open-store.ts';
 import { readRevocations, replayLog } from '../recovery/log-source.ts';
 import { scratchParent } from '../scratch.ts';
-
-/** The backup that the log is to go on from. Times are ms. */
-export interface LoggedBackup {
-  readonly epoch: number;
-  readonly recoveryPoint: { readonly from: number; readonly to: number };
-}
 
 /** Access that was taken away since, and what an operator has to know of how that was found out. */
 export interface TakenAway {
@@ -43,7 +37,7 @@ export async function readingOf(
 }
 
 /**
- * How far the log takes the rows of a backup; undefined where it does not.
+ * How far the log takes the rows of a backup, read segment by segment; undefined where it does not.
  * @param present where the present database stands in the log, as its setting says; undefined where nobody knows
  */
 export async function surveyFrom(
@@ -51,18 +45,22 @@ export async function surveyFrom(
   backup: LoggedBackup,
   present: string | undefined,
 ): Promise<LogFacts | undefined> {
-  const chains = await surveyLog(reading);
-  const window = windowFrom(chains, backup);
+  const window = await windowRead(reading, backup);
   if (!window) return undefined;
-  const used = chains.findLast(({ epoch, until }) => epoch === backup.epoch && until === window.to);
-  return { reaches: window.to, complete: reachesPresent(used, present) };
+  const { to: reaches, faults } = window;
+  return { reaches, complete: reachesPresent(window, present), faults };
+}
+
+/** Access that was taken away after a time (ms) may be known to the log, also where no rows are taken on by it. */
+export async function knowsMore(reading: LogReading, after: number): Promise<boolean> {
+  const chains = await surveyLog(reading);
+  return chains.some(({ until }) => until > after);
 }
 
 /** The present database is of the same chain, and all that was committed to it is there. */
-function reachesPresent(used: LogChain | undefined, present: string | undefined): boolean {
-  if (used === undefined || present === undefined) return false;
+function reachesPresent({ chain, last }: ReadWindow, present: string | undefined): boolean {
   const position = readPosition(present);
-  return position !== undefined && used.chain === position.chain && used.last >= position.batch;
+  return position !== undefined && chain === position.chain && last >= position.batch;
 }
 
 /** Takes staged rows on. Failures: those of `replayLog`; `refused` when something is missing that has to be there. */
@@ -77,7 +75,7 @@ export async function replayInto(
   if (to !== undefined || isWhole) {
     throw new Failure('refused', 'The recovery log does not reach the moment that was asked for.', {
       detail: faults.join('; ') || 'a part of it is missing',
-      hint: 'Nothing was changed. Name an earlier moment (`authserver backup list` shows the window), or another backup.',
+      hint: 'Nothing was changed. Name an earlier moment, or another backup; `authserver restore --to TIME --plan` reads the log and says how far it reaches.',
     });
   }
   const end = reached === undefined ? 'could not be used' : `ends at ${new Date(reached).toISOString()}`;
@@ -91,7 +89,8 @@ export async function revocationsIn(config: Config, reading: LogReading, after: 
   const scratch = await mkdtemp(path.join(parent, 'restore-log-'));
   try {
     const { rows, complete, until, faults } = await readRevocations(reading, { after, scratch });
-    if (complete || until === undefined) return { rows, notes: [] };
+    // Without a log there is nothing that could have gaps; but one that did not answer may have been there.
+    if (complete || (until === undefined && faults.length === 0)) return { rows, notes: [] };
     const why = faults.length > 0 ? ` (${faults.join('; ')})` : '';
     return {
       rows,

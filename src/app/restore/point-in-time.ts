@@ -10,10 +10,10 @@ import { baseOf, type MomentBase, rowsAt } from '../pgbackrest/rows-at.ts';
 import { stageFromRows } from '../restore-rows.ts';
 import { readState, stateFiles } from '../state-dir.ts';
 import { checkEmpty, chooseDestination, placeName } from './destination.ts';
-import { type KeyRequest, type KeysAtHand, keysAtHand } from './keys-at-hand.ts';
+import { type KeyRequest, type KeysAtHand, keysAtHand, opensLog } from './keys-at-hand.ts';
 import { readingOf, revocationsIn, type TakenAway } from './log.ts';
 import { type PreparedRestore, prepare, takeOver, type WorldParts, worldOf } from './prepared.ts';
-import { type Present, readPresent } from './present.ts';
+import { keysOf, type Present, readPresent, toldBy } from './present.ts';
 import type { Origin } from './restoration.ts';
 import { choosePlace } from './staging.ts';
 
@@ -62,7 +62,7 @@ export async function prepareMoment(
     const judged = judge(factsOf(request, at, world));
     const inTheWay = found instanceof Failure ? [found] : [];
     const obstacles = [...taken.obstacles, ...inTheWay, ...judged.obstacles];
-    return prepare({ plan: judged.plan, obstacles }, taken.lock, {
+    return await prepare({ plan: judged.plan, obstacles }, taken.lock, {
       ...world,
       config,
       storage,
@@ -71,6 +71,7 @@ export async function prepareMoment(
       place,
       origin: momentOrigin(config, request, { present, deployment, keys }, world),
       formerEpoch: present.epoch,
+      formerKeys: keysOf(present, deployment),
       distrusted: present.distrusted,
       removals: request.removals,
       actor: 'admin:operator',
@@ -117,13 +118,9 @@ function deploymentOf({ state_dir }: Config, { acceptDeployment }: MomentRequest
   });
 }
 
+/** The archive of PostgreSQL opens without the recovery key; what is known of access that was taken away may not. */
 const LOCKED_LOG =
   'Without the recovery key (--recovery-key FILE) the recovery log beside the backups is not read: access that was taken away since is known only as far as the present database tells.';
-
-/** The archive of PostgreSQL opens without the recovery key; what is known of access that was taken away may not. */
-function opensLog({ backup }: Config, { identities, passphrases }: KeysAtHand): boolean {
-  return backup.plaintext || identities.length > 0 || passphrases.length > 0;
-}
 
 interface MomentAt {
   readonly present: Present;
@@ -166,7 +163,7 @@ function factsOf(
       place: placeName(storage),
       kept_as: kept,
       unreadable: present.unreadable ?? null,
-      revocations: present.isThere && present.unreadable === undefined ? present.revocations.length : null,
+      revocations: toldBy(present),
       isElsewhere,
     },
     deployment: { known: [], accepted: acceptDeployment },

@@ -14,6 +14,7 @@ import { lockOwner, prepareStateDir, type StateLock, tryLock } from '../state-di
 import { Files } from './files.ts';
 import { finishRestore } from './finish.ts';
 import { Restoration, type RestorationParts } from './restoration.ts';
+import { wayOnAfter } from './way-on.ts';
 
 /** A plan, and whoever can carry it out. Disposed of, it lets go of the state directory. */
 export interface PreparedRestore extends AsyncDisposable {
@@ -66,13 +67,15 @@ export async function takeOver(
   }
 }
 
-export function prepare(
+export async function prepare(
   { plan, obstacles }: Judgement,
   lock: StateLock | undefined,
   parts: Omit<RestorationParts, 'plan' | 'signal'>,
-): PreparedRestore {
+): Promise<PreparedRestore> {
+  const wayOn = await wayOnAfter(plan.restored_to, parts);
   return {
-    plan,
+    // Only shown beforehand: the receipt says what there was to it.
+    plan: wayOn === undefined ? plan : { ...plan, notes: [...plan.notes, `${NOTHING_SIGNS}: ${wayOn}.`] },
     obstacles,
     async run(watch) {
       if (obstacles[0]) throw obstacles[0];
@@ -96,6 +99,9 @@ export function prepare(
     },
   };
 }
+
+const NOTHING_SIGNS =
+  'The key that signed then has been dropped as compromised since, and none is made in its place. Before the server is started';
 
 function serverRuns(stateDir: string): Failure {
   return new Failure('refused', `A server runs on ${stateDir}: ${lockOwner(stateDir)}.`, {

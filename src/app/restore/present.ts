@@ -8,6 +8,7 @@ import { OWN } from '../../store/sql/revocations.ts';
 import { lookAtSchema, openOnlooker, type StorageChoice } from '../open-store.ts';
 import type { Files } from './files.ts';
 import { databaseFile, SIDECARS, sizeOfDatabase } from './staging.ts';
+import type { FormerKey } from './way-on.ts';
 
 /** The database that the settings name, as far as it can be read. */
 export interface Present extends KnownSigners {
@@ -23,6 +24,8 @@ export interface Present extends KnownSigners {
   readonly bytes: number;
   /** Access that was taken away in it. */
   readonly revocations: readonly Revocation[];
+  /** As far as they can be read. */
+  readonly signingKeys: readonly FormerKey[];
 }
 
 const NOTHING: Omit<Present, 'isThere' | 'bytes'> = {
@@ -33,6 +36,7 @@ const NOTHING: Omit<Present, 'isThere' | 'bytes'> = {
   epoch: undefined,
   logPosition: undefined,
   revocations: [],
+  signingKeys: [],
 };
 
 /** Never fails for a database that is damaged, absent or another program's: what is wrong is told. */
@@ -47,6 +51,11 @@ export async function readPresent(files: Files, storage: StorageChoice): Promise
     const { message, detail } = asFailure(error);
     return { ...NOTHING, isThere, bytes, unreadable: detail ?? message };
   }
+}
+
+/** How much access it tells to be taken away; null where it cannot tell: nothing can be read, or nothing is there. */
+export function toldBy({ isThere, unreadable, revocations }: Present): number | null {
+  return isThere && unreadable === undefined ? revocations.length : null;
 }
 
 /** Whether there is anything, and how much. Failures: `unavailable`, `configuration`. */
@@ -98,6 +107,7 @@ async function lookAt(storage: StorageChoice): Promise<Partial<Present>> {
       epoch: deployment && Number(deployment['restore_epoch']),
       // Rows that came from SQLite may have it on PostgreSQL too, where it says nothing.
       logPosition: storage.driver === 'sqlite' ? setting(POSITION) : undefined,
+      signingKeys: await signingKeysOf(onlooker),
       ...(await revocationsOf(onlooker)),
     };
   } finally {
@@ -116,6 +126,26 @@ async function revocationsOf(onlooker: Onlooker): Promise<Partial<Present>> {
     const { message, detail } = asFailure(error);
     return { unreadable: detail ?? message };
   }
+}
+
+/** They only help to say what comes after the restore, so that it does not depend on them. */
+async function signingKeysOf(onlooker: Onlooker): Promise<readonly FormerKey[]> {
+  const timeOf = (value: unknown) => (value === null ? null : Number(value));
+  const rows = await onlooker
+    .all('select kid, state, created_at, activated_at, retired_at from signing_keys')
+    .catch(() => []);
+  return rows.map(({ kid, state, created_at, activated_at, retired_at }) => ({
+    kid: String(kid),
+    state: state as FormerKey['state'],
+    created_at: Number(created_at),
+    activated_at: timeOf(activated_at),
+    retired_at: timeOf(retired_at),
+  }));
+}
+
+/** The keys of the deployment that is restored; those of another one say nothing about it. */
+export function keysOf(present: Present, deployment: string): readonly FormerKey[] {
+  return present.deploymentId === deployment ? present.signingKeys : [];
 }
 
 function withoutLink(storage: StorageChoice): StorageChoice {

@@ -38,6 +38,7 @@ import { type ArchivedKeyFile, clearKeyFiles, keyFolders, moveKeyFiles, stageKey
 import type { TakenAway } from './log.ts';
 import { clearStaging, makeStaging, STAGED_FILE } from './staging.ts';
 import { isDecided, RESTORE_SETTING, swapFiles, swapTables } from './swap.ts';
+import { type FormerKey, wayOn } from './way-on.ts';
 
 /** What is brought back, and how it gets into an empty database. */
 export interface Origin {
@@ -74,6 +75,8 @@ export interface RestorationParts {
   readonly origin: Origin;
   /** The restore epoch of the database whose place is taken; undefined where nobody knows. */
   readonly formerEpoch: number | undefined;
+  /** Signing keys of that database; none where it is another deployment's, or nobody knows. */
+  readonly formerKeys: readonly FormerKey[];
   /** Who that database does not believe any more: the restored one does not either. */
   readonly distrusted: Trust;
   /** What becomes of users and clients that were removed since: they are removed again, or disabled. */
@@ -94,6 +97,8 @@ export class Restoration implements RestoreWork {
   /** What has turned out on the way. */
   readonly #notes: string[];
   #aftercare: AftercareReport | undefined;
+  /** What has to be done before the server can start. */
+  #beforeStart: string | null = null;
   #receipt: RestoreReceipt | undefined;
   #isSwapped = false;
 
@@ -183,7 +188,14 @@ export class Restoration implements RestoreWork {
     this.#aftercare = await this.#withStore(async (store) => {
       const signers = new RecoveryKeyRecords({ settings: store.settings, clock });
       for (const key of distrusted) await signers.distrust(key);
-      return makeSafe(store, { ...request, ...(formerEpoch !== undefined && { formerEpoch }) });
+      const report = await makeSafe(store, {
+        ...request,
+        ...(formerEpoch !== undefined && { formerEpoch }),
+      });
+      const keys = await store.keys.list({});
+      if (keys.length > 0 && !keys.some(({ state }) => state === 'active'))
+        this.#beforeStart = await wayOn(new Set(keys.map(({ kid }) => kid)), this.#parts);
+      return report;
     });
   }
 
@@ -306,6 +318,7 @@ export class Restoration implements RestoreWork {
       sessions: plan.sessions,
       kept_as: plan.kept_as,
       aftercare: this.#aftercare,
+      before_start: this.#beforeStart,
       notes: this.#notes,
     };
   }

@@ -3,7 +3,6 @@ import type { CatalogEntry } from '../../archive/catalog.ts';
 import type { FormatRecord } from '../../archive/manifest.ts';
 import type { ReadOptions } from '../../archive/reader.ts';
 import { makeIds } from '../../kernel/ids.ts';
-import { surveyLog } from '../../ops/recovery/survey.ts';
 import {
   type BackupFacts,
   judge,
@@ -19,9 +18,9 @@ import { readState, stateFiles } from '../state-dir.ts';
 import { archiveOrigin, knownFrom, type Picked, type Pictured } from './archive-origin.ts';
 import { checkEmpty, chooseDestination, placeName } from './destination.ts';
 import { type KeyRequest, type KeysAtHand, keysAtHand } from './keys-at-hand.ts';
-import { readingOf, surveyFrom } from './log.ts';
+import { knowsMore, readingOf, surveyFrom } from './log.ts';
 import { type PreparedRestore, prepare, takeOver, type WorldParts, worldOf } from './prepared.ts';
-import { type Present, readPresent } from './present.ts';
+import { keysOf, type Present, readPresent, toldBy } from './present.ts';
 import { openReadable } from './readable.ts';
 import { findSource, type Source } from './source.ts';
 import { choosePlace, databaseFile } from './staging.ts';
@@ -69,7 +68,7 @@ export async function prepareRestore(
     const facts = await factsOf(config, request, { storage, present, picked, log, kept: place.kept }, world);
     const { plan, obstacles } = judge(facts);
     const inTheWay = isElsewhere ? await checkEmpty(storage, world) : [];
-    return prepare({ plan, obstacles: [...taken.obstacles, ...inTheWay, ...obstacles] }, taken.lock, {
+    return await prepare({ plan, obstacles: [...taken.obstacles, ...inTheWay, ...obstacles] }, taken.lock, {
       ...world,
       config,
       storage,
@@ -78,6 +77,7 @@ export async function prepareRestore(
       place,
       origin: archiveOrigin(config, request, { storage, present, picked, log }, world),
       formerEpoch: present.epoch,
+      formerKeys: keysOf(present, plan.deployment),
       distrusted: present.distrusted,
       removals: request.removals,
       actor: 'admin:operator',
@@ -153,14 +153,14 @@ async function factsOf(
     backup: backupFacts(picked),
     to: request.to,
     log,
-    isLogged: log !== undefined || (await knowsMore(picked)),
+    isLogged: log !== undefined || (await knowsMore(picked.logReading, knownFrom(picked))),
     sessions: request.sessions,
     unverified: request.unverified,
     destination: {
       place: placeName(storage),
       kept_as: kept,
       unreadable: present.unreadable ?? null,
-      revocations: present.isThere && present.unreadable === undefined ? present.revocations.length : null,
+      revocations: toldBy(present),
       isElsewhere,
     },
     deployment: { known: picked.known, accepted: request.acceptDeployment },
@@ -172,12 +172,6 @@ async function factsOf(
     },
     doubts: picked.source.doubts,
   };
-}
-
-/** Access that was taken away since may be known to the log, also where the rows are not taken on by it. */
-async function knowsMore(picked: Picked): Promise<boolean> {
-  const chains = await surveyLog(picked.logReading);
-  return chains.some(({ until }) => until > knownFrom(picked));
 }
 
 /** How much larger rows are than an archive of them, where no record says it. */

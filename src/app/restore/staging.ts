@@ -89,26 +89,27 @@ export async function keptSize(
 }
 
 /**
- * Takes away a database that a restore has put aside: a file by its path, or a schema by its name.
- * Failures: `refused` for a schema where the settings name no PostgreSQL database; `unavailable`.
+ * Takes away databases that restores have put aside: files by their paths, schemas by their names.
+ * Failures: `refused` for a schema where the settings name no PostgreSQL database, and nothing is taken away then; `unavailable`.
  */
-export async function dropKept(files: Files, storage: StorageChoice, kept: string): Promise<void> {
+export async function dropKept(files: Files, storage: StorageChoice, kept: readonly string[]): Promise<void> {
   // The settings may have gone over to the other engine since.
-  if (path.isAbsolute(kept)) {
-    for (const suffix of [...SIDECARS, '']) await files.remove(kept + suffix);
-    return;
-  }
+  const schemas = kept.filter((place) => !path.isAbsolute(place));
+  if (schemas.length > 0) await dropSchemas(storage, schemas);
+  for (const file of kept.filter((place) => path.isAbsolute(place)))
+    for (const suffix of [...SIDECARS, '']) await files.remove(file + suffix);
+}
+
+async function dropSchemas(storage: StorageChoice, schemas: readonly string[]): Promise<void> {
   if (storage.driver !== 'postgres') {
     throw new Failure(
       'refused',
-      `A restore has put the schema ${kept} aside, and the settings name no PostgreSQL database.`,
-      {
-        hint: 'Run this with the settings of that database: what is left of the list goes with it then.',
-      },
+      `A restore has put the schema ${schemas.join(', ')} aside, and the settings name no PostgreSQL database.`,
+      { hint: 'Run this with the settings of that database: the files that were put aside go with it then.' },
     );
   }
   const { dropSchema } = await import('../../store/postgres/swap-schema.ts');
-  await dropSchema(storage.postgres, kept);
+  for (const schema of schemas) await dropSchema(storage.postgres, schema);
 }
 
 /** The file itself, where the settings name a link to it: SQLite keeps its log there, and the disk is that one. */

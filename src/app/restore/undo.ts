@@ -2,28 +2,37 @@
 import path from 'node:path';
 import { Failure } from '../../kernel/errors.ts';
 import { makeIds } from '../../kernel/ids.ts';
+import type { LogReading } from '../../ops/recovery/log-reader.ts';
 import { judge, type RestoreFacts } from '../../ops/restore/plan.ts';
 import { nameOf, stepsUpTo, timeline } from '../../store/migrations/timeline.ts';
 import type { Config } from '../config.ts';
 import { storageChoice } from '../database.ts';
 import { lookAtSchema, type StorageChoice } from '../open-store.ts';
 import { stageFromRows } from '../restore-rows.ts';
-import { lockedFailure, prepareStateDir, tryLock } from '../state-dir.ts';
+import { lockedFailure, prepareStateDir, readState, stateFiles, tryLock } from '../state-dir.ts';
 import { programVersion } from '../version.ts';
 import type { Files } from './files.ts';
 import { finishRestore } from './finish.ts';
 import { forgetLast, type LastRestore, readJournal, readLast } from './journal.ts';
 import type { ArchivedKeyFile } from './key-files.ts';
+import { type KeyRequest, keysAtHand, opensLog } from './keys-at-hand.ts';
+import { knowsMore, readingOf, revocationsIn } from './log.ts';
 import { type PreparedRestore, prepare, takeOver, type WorldParts, worldOf } from './prepared.ts';
-import { type Present, readPresent } from './present.ts';
+import { keysOf, type Present, readPresent, toldBy } from './present.ts';
 import type { Origin } from './restoration.ts';
 import { choosePlace, databaseFile, dropKept, keptSize, keptStorage } from './staging.ts';
 
 /**
  * Plans the undoing of the last restore, and holds the state directory until it is disposed of.
- * Failures: `not_found` where there is none, or what it kept is gone; `refused` when that cannot be read; `unavailable`.
+ * @param request what opens the recovery log, which knows what was taken away since
+ * Failures: `not_found` where there is none, or what it kept is gone; `refused` when that cannot be read; `invalid_input`;
+ * `unavailable`.
  */
-export async function prepareUndo(config: Config, given: Partial<WorldParts> = {}): Promise<PreparedRestore> {
+export async function prepareUndo(
+  config: Config,
+  request: KeyRequest,
+  given: Partial<WorldParts> = {},
+): Promise<PreparedRestore> {
   const world = worldOf(config, given);
   const { files, clock, random } = world;
   const storage = storageChoice(config);
@@ -32,19 +41,21 @@ export async function prepareUndo(config: Config, given: Partial<WorldParts> = {
     const last = await lastRestore(files, config);
     const kept = await keptOf(files, storage, last);
     const id = makeIds(clock, random).next('rst');
-    const place = await choosePlace(files, storage, { id, keeps: true });
     const present = await readPresent(files, storage);
-    const facts = await factsOf({ last, kept, present, storage, keptAs: place.kept }, world);
+    const place = await choosePlace(files, storage, { id, keeps: present.isThere });
+    const since = await logSince(config, request, { last, kept, present }, world);
+    const facts = await factsOf({ last, kept, present, since, storage, keptAs: place.kept }, world);
     const judged = judge(facts);
-    return prepare({ plan: judged.plan, obstacles: [...obstacles, ...judged.obstacles] }, lock, {
+    return await prepare({ plan: judged.plan, obstacles: [...obstacles, ...judged.obstacles] }, lock, {
       ...world,
       config,
       storage,
       isElsewhere: false,
       id,
       place,
-      origin: keptOrigin(last, kept.storage, present, world),
+      origin: keptOrigin(config, { last, kept, present, since }, world),
       formerEpoch: present.epoch,
+      formerKeys: keysOf(present, judged.plan.deployment),
       distrusted: present.distrusted,
       removals: 'repeat',
       actor: 'admin:operator',
@@ -73,7 +84,7 @@ export async function forgetRestores(config: Config, given: Partial<WorldParts> 
   else if (await readJournal(files, config.state_dir)) throw lockedFailure(config.state_dir);
   const storage = storageChoice(config);
   const { copies } = await lastRestore(files, config);
-  for (const kept of copies.databases) await dropKept(files, storage, kept);
+  await dropKept(files, storage, copies.databases);
   for (const key of copies.keys) await files.remove(key);
   await forgetLast(files, config.state_dir);
   return copies;
@@ -135,11 +146,54 @@ async function keptOf(files: Files, storage: StorageChoice, last: LastRestore): 
   }
 }
 
+/** What is known of the two ends. */
+interface Pictured {
+  readonly last: LastRestore;
+  readonly kept: Kept;
+  readonly present: Present;
+}
+
+/** The recovery log of the time since the restore. */
+interface LogSince {
+  readonly reading: LogReading;
+  readonly isRead: boolean;
+  /** It was written in that time. Asked only where the present database does not tell. */
+  readonly isLogged: boolean;
+  readonly doubts: readonly string[];
+}
+
+const LOCKED_LOG =
+  'Without the recovery key (--recovery-key FILE) the recovery log beside the backups does not open, and the present database does not tell: what was revoked, disabled or changed since may be in force again.';
+
+async function logSince(
+  config: Config,
+  request: KeyRequest,
+  { last, kept, present }: Pictured,
+  { clock }: WorldParts,
+): Promise<LogSince> {
+  const keys = await keysAtHand(config, request, present);
+  const { identities, passphrases, trust } = keys;
+  const noted = readState(config.state_dir, stateFiles.deployment)?.trim();
+  // Of whoever served meanwhile, which need not be the one that is brought back.
+  const deploymentId = present.deploymentId ?? (noted || kept.deployment);
+  const rest = { identities: { identities, passphrases }, trust, deploymentId };
+  const reading = await readingOf(config, clock, rest);
+  const isTold = toldBy(present) !== null;
+  const isLogged = !isTold && (await knowsMore(reading, last.at));
+  const opens = opensLog(config, keys);
+  // What is spooled opens without a key, too.
+  return { reading, isRead: opens || !isTold, isLogged, doubts: isLogged && !opens ? [LOCKED_LOG] : [] };
+}
+
 async function factsOf(
-  at: { last: LastRestore; kept: Kept; present: Present; storage: StorageChoice; keptAs: string | null },
+  at: Pictured & {
+    readonly since: LogSince;
+    readonly storage: StorageChoice;
+    readonly keptAs: string | null;
+  },
   { clock, files }: WorldParts,
 ): Promise<RestoreFacts> {
-  const { last, kept, present, storage, keptAs } = at;
+  const { last, kept, present, since, storage, keptAs } = at;
   const { database } = last.place;
   return {
     now: clock.now(),
@@ -158,14 +212,14 @@ async function factsOf(
     },
     to: undefined,
     log: undefined,
-    isLogged: false,
+    isLogged: since.isLogged,
     sessions: 'end',
     unverified: false,
     destination: {
       place: database,
       kept_as: keptAs,
       unreadable: present.unreadable ?? null,
-      revocations: present.unreadable === undefined ? present.revocations.length : null,
+      revocations: toldBy(present),
       isElsewhere: false,
     },
     // It was served from here before.
@@ -175,19 +229,27 @@ async function factsOf(
       needed: 2 * kept.size,
       free: storage.driver === 'sqlite' ? await files.free(databaseFile(storage.sqlite.path)) : null,
     },
+    doubts: since.doubts,
   };
 }
 
-function keptOrigin(last: LastRestore, kept: StorageChoice, present: Present, world: WorldParts): Origin {
-  const { clock, random, files } = world;
+function keptOrigin(
+  config: Config,
+  { last, kept, present, since }: Pictured & { readonly since: LogSince },
+  { clock, random, files }: WorldParts,
+): Origin {
   return {
     verb: 'undo',
     from: last.id,
     async fill(staged, signal) {
-      const { totals } = await stageFromRows(kept, staged, { clock, random, signal });
+      const { totals } = await stageFromRows(kept.storage, staged, { clock, random, signal });
       return { totals, keys: await keysBefore(files, last) };
     },
-    revocations: async () => ({ rows: present.revocations, notes: [] }),
+    async revocations(signal) {
+      if (!since.isRead) return { rows: present.revocations, notes: [] };
+      const logged = await revocationsIn(config, { ...since.reading, signal }, last.at);
+      return { rows: [...logged.rows, ...present.revocations], notes: logged.notes };
+    },
   };
 }
 

@@ -161,15 +161,32 @@ describe('scheduled backups', () => {
     expect(made[1]).toBeCloseTo(1 / 60);
   });
 
+  test.each([
+    ['of its own', 'off'],
+    ['when a scheduled one is due as well', '0 2 * * *'],
+  ])(
+    'out of turn remove no old ones, %s: whoever has just restored may want another of them',
+    async (_, schedule) => {
+      let asked = false;
+      const { made, pruned } = await live(600, {
+        schedule,
+        lastRun: { at: START - 5 * DAY, outcome: 'verified' },
+        outcomes: ['held', 'thrown', 'verified'],
+        during(_at, running) {
+          if (!asked) running.askNow('a test');
+          asked = true;
+        },
+      });
+      expect(made.length).toBeGreaterThan(2);
+      // The next one that the schedule makes sees to it.
+      expect(pruned).toEqual(made.slice(3));
+    },
+  );
+
   test('that are made are not made again because old ones could not be removed', async () => {
-    let asked = false;
     const { made, pruned } = await live(30, {
-      schedule: 'off',
+      lastRun: { at: START - 5 * DAY, outcome: 'verified' },
       pruneFails: true,
-      during(_, schedule) {
-        if (!asked) schedule.askNow('a test');
-        asked = true;
-      },
     });
     expect([made.length, pruned.length]).toEqual([1, 1]);
   });

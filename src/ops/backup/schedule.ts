@@ -26,7 +26,7 @@ export interface BackupScheduleParts {
 }
 
 export interface BackupSchedule extends AsyncDisposable {
-  /** Makes one now, whatever the time: what there is does not reach far enough. */
+  /** Makes one now, whatever the time: what there is does not reach far enough. No old one is removed after it. */
   askNow(reason: string): void;
 }
 
@@ -106,6 +106,8 @@ class Runner {
       const failure = createFailure(report);
       if (failure) log.error({ id, duration, error: failure.message }, 'the scheduled backup failed');
       else log.info({ id, outcome, duration }, 'the scheduled backup is made');
+      // Somebody has just restored, and may want another backup of this very day; the next scheduled one sees to old ones.
+      if (asked !== undefined) return Math.min(LOOK, this.#untilNext());
       // Where a copy is missing nothing goes from that target; the others have one that takes the place of what goes.
       for (const target of failure ? targetsWell(report) : [null]) await this.#prune(target);
     } catch (error) {

@@ -15,7 +15,7 @@ import type { Shelf } from '../../archive/targets/shelf.ts';
 import { asFailure, Failure } from '../../kernel/errors.ts';
 import { readFrame, type WrittenFrame } from '../../store/change-frame.ts';
 import type { LogShelf } from './shipping.ts';
-import { SpoolView } from './spool-view.ts';
+import { type SpooledChain, SpoolView } from './spool-view.ts';
 
 /** Where the log lies, whose it is, and what opens it. */
 export interface LogReading {
@@ -37,6 +37,8 @@ export interface LocatedChain {
   readonly chain: string;
   /** In the order of their first frames; of two that begin alike, the longer one first. */
   readonly segments: readonly Located[];
+  /** The spool has some of it, or all. */
+  readonly isSpooled: boolean;
 }
 
 /** A segment that was read and found to be what it says. */
@@ -54,6 +56,13 @@ export interface ReadFrames {
   readonly frames: readonly WrittenFrame[];
 }
 
+/** Where frames that follow each other end. */
+export interface ReadEnd {
+  readonly last: number;
+  /** When that was committed, ms; undefined where none followed. */
+  readonly to: number | undefined;
+}
+
 /** So many segments are fetched ahead of the one that is used. */
 const AHEAD = 8;
 const SPOOL_AT_ONCE = 4 * 2 ** 20;
@@ -69,7 +78,7 @@ export class LogReader {
     this.#reading = reading;
   }
 
-  /** By age. A shelf that does not answer is a fault. */
+  /** By age, those in the spool included. A shelf that does not answer is a fault. */
   async chains(only?: string): Promise<readonly LocatedChain[]> {
     const found = new Map<string, Located[]>();
     await Promise.all(
@@ -80,11 +89,16 @@ export class LogReader {
         }
       }),
     );
+    const spooled = new Set(this.#spooled().map(({ chain }) => chain));
+    for (const chain of spooled) {
+      if (only === undefined || only === chain) found.set(chain, found.get(chain) ?? []);
+    }
     return [...found]
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .map(([chain, segments]) => ({
         chain,
         segments: segments.sort((a, b) => a.first - b.first || b.last - a.last),
+        isSpooled: spooled.has(chain),
       }));
   }
 
@@ -108,7 +122,7 @@ export class LogReader {
   /** Undefined when it cannot be read. */
   open(segment: Located): Promise<OpenedSegment | undefined> {
     return this.#attempt(segment.on.name, async () => {
-      const found = await (this.#fetched.get(segment) ?? this.#fetch(segment));
+      const found = await this.#fetchOnce(segment);
       const identities = await this.#identitiesFor(segment.on.shelf, found.header);
       const plain = await openBody(segment.name, found, identities);
       return { source: `${segment.name} on ${segment.on.name}`, header: found.header, plain };
@@ -132,8 +146,102 @@ export class LogReader {
       at = found.frames.at(-1)?.batch ?? at;
       digest = found.frames.at(-1)?.digest;
     }
+    this.#noteGap(segments, at);
+  }
+
+  /**
+   * What is whole of a chain after a batch that `frames` could not go beyond: each segment by itself, whatever is missing
+   * before it. For what is true by itself; changes of rows are not.
+   */
+  async *beyond({ chain, segments }: LocatedChain, after: number): AsyncGenerator<ReadFrames, void> {
+    let farthest = after;
+    for (const segment of segments) {
+      // One that begins no later has it all.
+      if (segment.last <= farthest || segment.first === 0) continue;
+      const opened = await this.open(segment);
+      if (!opened) continue;
+      const { source, header, plain } = opened;
+      const { frames } = framesOf(header, plain, header.first - 1);
+      if (frames.at(-1)?.batch !== segment.last) continue;
+      yield { source, kind: header.kind, frames };
+      farthest = segment.last;
+    }
+    const start = this.#spooled().find((one) => one.chain === chain)?.start;
+    if (start === undefined) return;
+    for (let at = Math.max(after, start); ; ) {
+      const found = await this.#fromSpool(chain, at, undefined);
+      const last = found?.frames.at(-1)?.batch;
+      if (!found || last === undefined) return;
+      yield found;
+      at = last;
+    }
+  }
+
+  /**
+   * How far `frames` would go: each segment on the way is read, and is as it was signed. It takes no key, for signatures
+   * and digests are of what is stored.
+   */
+  async reach({ chain, segments }: LocatedChain, after: number): Promise<ReadEnd> {
+    let end: ReadEnd = { last: after, to: undefined };
+    let digest: string | undefined;
+    for (;;) {
+      this.#fetchAhead(segments, end.last);
+      const header = await this.#signedThatFollows(goingOn(segments, end.last), end.last, digest);
+      const waiting = header ?? (await this.#spool()?.tail(chain, end.last));
+      if (!waiting) break;
+      end = { last: waiting.last, to: waiting.to };
+      digest = header?.after;
+    }
+    this.#noteGap(segments, end.last);
+    return end;
+  }
+
+  /** The batch after which to read, so that all that was committed after a time (ms) is read, and little else. */
+  async before({ segments }: LocatedChain, time: number): Promise<number> {
+    const frames = segments.filter(({ first }) => first > 0);
+    let begun: SegmentHeader | undefined;
+    let low = 0;
+    let high = frames.length;
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      const { header, next } = await this.#headerFrom(frames, middle, high);
+      if (header && header.from <= time) {
+        begun = header;
+        low = next;
+      } else high = middle;
+    }
+    if (!begun) return (frames[0]?.first ?? 1) - 1;
+    return begun.to <= time ? begun.last : begun.first - 1;
+  }
+
+  /** The first that can be read of those from `at` to before `end`, and what comes after it. */
+  async #headerFrom(segments: readonly Located[], at: number, end: number) {
+    for (const [index, segment] of segments.slice(at, end).entries()) {
+      const header = await this.header(segment);
+      if (header) return { header, next: at + index + 1 };
+    }
+    return { header: undefined, next: end };
+  }
+
+  #noteGap(segments: readonly Located[], at: number): void {
     const later = segments.find(({ last }) => last > at);
     if (later) this.faults.push(`batches from ${at + 1} on are missing or cannot be read`);
+  }
+
+  async #signedThatFollows(
+    candidates: readonly Located[],
+    at: number,
+    digest: string | undefined,
+  ): Promise<SegmentHeader | undefined> {
+    for (const candidate of candidates) {
+      const found = await this.#attempt(candidate.on.name, () => this.#fetchOnce(candidate));
+      if (!found) continue;
+      // What begins earlier says nothing of the digest there.
+      const { header } = found;
+      if (digest === undefined || header.first <= at || header.before === digest) return header;
+      this.faults.push(damagedSegment(candidate.name, 'it does not follow the one before it').message);
+    }
+    return undefined;
   }
 
   async #firstThatFollows(
@@ -157,13 +265,21 @@ export class LogReader {
 
   /** What was not shipped yet. Its last frame may be of a batch that was never committed, nor answered. */
   async #fromSpool(chain: string, at: number, digest: Buffer | undefined): Promise<ReadFrames | undefined> {
-    const { spool } = this.#reading;
-    if (spool === undefined) return undefined;
-    const stretch = await new SpoolView(spool).read(chain, at, Number.POSITIVE_INFINITY, SPOOL_AT_ONCE);
-    if (!stretch) return undefined;
+    const spool = this.#spool();
+    const stretch = await spool?.read(chain, at, Number.POSITIVE_INFINITY, SPOOL_AT_ONCE);
+    if (!spool || !stretch) return undefined;
     const { frames, former } = framesOf(stretch, Buffer.concat(stretch.pieces), at);
     if (digest && !digest.equals(former)) return undefined;
-    return { source: `the spool ${spool}`, kind: 'changes', frames };
+    return { source: `the spool ${spool.folder}`, kind: 'changes', frames };
+  }
+
+  #spool(): SpoolView | undefined {
+    const { spool } = this.#reading;
+    return spool === undefined ? undefined : new SpoolView(spool);
+  }
+
+  #spooled(): readonly SpooledChain[] {
+    return this.#spool()?.chains() ?? [];
   }
 
   #fetchAhead(segments: readonly Located[], after: number): void {
@@ -182,6 +298,10 @@ export class LogReader {
       fetched.catch(() => undefined);
       this.#fetched.set(segment, fetched);
     }
+  }
+
+  #fetchOnce(segment: Located): ReturnType<typeof readSegment> {
+    return this.#fetched.get(segment) ?? this.#fetch(segment);
   }
 
   #fetch({ on, name }: Located): ReturnType<typeof readSegment> {

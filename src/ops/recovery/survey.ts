@@ -1,4 +1,4 @@
-/** How far the recovery log reaches: cheap to know, from names and a few signed lines. */
+/** How far the recovery log reaches: cheap to know from names and a few signed lines, for certain once it is read. */
 import { reachOf } from '../../archive/log/names.ts';
 import { type LocatedChain, LogReader, type LogReading } from './log-reader.ts';
 import { SpoolView } from './spool-view.ts';
@@ -20,31 +20,71 @@ export interface LogChain {
 export async function surveyLog(reading: Omit<LogReading, 'identities'>): Promise<readonly LogChain[]> {
   const reader = new LogReader({ ...reading, identities: {} });
   const spool = reading.spool === undefined ? undefined : new SpoolView(reading.spool);
-  const located = await reader.chains();
-  const onShelves = new Set(located.map(({ chain }) => chain));
-  const others = (spool?.chains() ?? []).filter(({ chain }) => !onShelves.has(chain));
-  const all = [...located, ...others.map(({ chain }) => ({ chain, segments: [] }))];
   const surveyed: LogChain[] = [];
-  for (const one of all.sort((a, b) => (a.chain < b.chain ? -1 : 1))) {
+  for (const one of await reader.chains()) {
     const chain = await survey(reader, one, spool);
     if (chain) surveyed.push(chain);
   }
   return surveyed;
 }
 
+/** What is asked of a backup that the log is to take on. */
+export interface LoggedBackup {
+  readonly epoch: number;
+  /** ms */
+  readonly recoveryPoint: { readonly from: number; readonly to: number };
+}
+
 /** Between which times a backup can be taken to any moment; undefined when the log does not take it on. */
 export function windowFrom(
   chains: readonly LogChain[],
-  { epoch, recoveryPoint }: { readonly epoch: number; readonly recoveryPoint: { from: number; to: number } },
+  backup: LoggedBackup,
 ): { readonly from: number; readonly to: number } | undefined {
-  const chain = chains.findLast(
-    (one) =>
-      one.kind === 'changes' &&
-      one.epoch === epoch &&
-      one.from <= recoveryPoint.from &&
-      one.until > recoveryPoint.to,
-  );
-  return chain && { from: recoveryPoint.to, to: chain.until };
+  const { to } = backup.recoveryPoint;
+  const chain = chains.findLast((one) => takesOn(one, backup) && one.until > to);
+  return chain && { from: to, to: chain.until };
+}
+
+export interface ReadWindow {
+  /** ms */
+  readonly from: number;
+  readonly to: number;
+  readonly chain: string;
+  /** The last batch that can be reached. */
+  readonly last: number;
+  /** Why it does not go further; empty where it goes to the end. */
+  readonly faults: readonly string[];
+}
+
+/** As `windowFrom`, but each segment on the way is read. It takes no key. Failures: `interrupted`. */
+export async function windowRead(
+  reading: Omit<LogReading, 'identities'>,
+  backup: LoggedBackup,
+): Promise<ReadWindow | undefined> {
+  const { from, to } = backup.recoveryPoint;
+  const usable = (await surveyLog(reading)).filter((one) => takesOn(one, backup));
+  for (const { chain } of usable.reverse()) {
+    const reader = new LogReader({ ...reading, identities: {} });
+    const [located] = await reader.chains(chain);
+    if (!located) continue;
+    const head = await reader.head(chain);
+    const after = await reader.before(located, from);
+    const before = reader.faults.length;
+    const end = await reader.reach(located, after);
+    const hasEnd = head !== undefined || located.isSpooled;
+    const isWhole =
+      hasEnd && (head?.last ?? 0) <= end.last && !located.segments.some(({ last }) => last > end.last);
+    // Where more came, it may be of the same millisecond.
+    const until = isWhole ? Math.max(head?.until ?? 0, end.to ?? 0) : (end.to ?? 0) - 1;
+    const faults = isWhole ? [] : [...new Set(reader.faults.slice(before))];
+    const goesOn = Math.max(until, end.to ?? 0) > to;
+    if (goesOn) return { from: to, to: until, chain, last: end.last, faults };
+  }
+  return undefined;
+}
+
+function takesOn({ kind, epoch, from }: LogChain, backup: LoggedBackup): boolean {
+  return kind === 'changes' && epoch === backup.epoch && from <= backup.recoveryPoint.from;
 }
 
 /** Undefined when nothing of it can be believed. */

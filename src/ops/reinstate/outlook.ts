@@ -115,15 +115,24 @@ async function lookAtClient(
   return { kind: 'client', report, former, until };
 }
 
-async function lookAtResource(thing: FoundThing, { store, rows, policy }: Asked): Promise<Prospect> {
-  const former = present(rows.resources.get(thing.id), thing);
-  const all = await store.resources.list({});
-  const current = all.find(({ id }) => id === former.id) ?? null;
-  const rival = all.find(({ id, uri }) => id !== former.id && uri === former.uri);
-  const taken: Conflict[] = rival ? [{ kind: 'taken', column: 'uri', by: rival.id }] : [];
+async function lookAtResource(thing: FoundThing, { store, rows, seen, policy }: Asked): Promise<Prospect> {
+  const resource = present(rows.resources.get(thing.id), thing);
+  const outlook = await store.reinstate.lookAtResource({ resource, seen });
+  const { former, held, current } = outlook;
+  const rival = await store.resources.findByUri({ uri: former.uri });
+  const isTaken = rival !== undefined && rival.id !== former.id;
+  const taken: Conflict[] = isTaken ? [{ kind: 'taken', column: 'uri', by: rival.id }] : [];
   const conflicts = current ? differing(former, current, taken) : taken;
   const action = actionOf(conflicts, current, policy);
-  const report = { ...thing, action, conflicts, held: [], removed_at: null, password: null, secrets: 0 };
+  const report = {
+    ...thing,
+    action,
+    conflicts,
+    held: action === 'add' || action === 'replace' ? held : [],
+    removed_at: current ? null : outlook.removed_at,
+    password: null,
+    secrets: 0,
+  };
   return { kind: 'resource', report, former };
 }
 

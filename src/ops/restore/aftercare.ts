@@ -38,9 +38,10 @@ export interface AftercareReport {
   readonly revoked_families: number;
   /** Rows that worked once and are gone, by table. */
   readonly voided: Readonly<Record<string, number>>;
-  /** Ids of active users who have no password now, and of clients without a secret that lasts; at most 1000 of each. */
+  /** Ids of active users who have no password now, and of clients without a secret that lasts or a key; at most 1000 of each. */
   readonly passwords_to_reset: readonly string[];
   readonly secrets_to_reset: readonly string[];
+  readonly keys_to_reset: readonly string[];
   /** Sentences about what an operator should know or do. */
   readonly notes: readonly string[];
 }
@@ -68,6 +69,7 @@ export async function makeSafe(store: Store, request: Aftercare): Promise<Afterc
   const named = { restored_at: now, limit: NAMED };
   const passwords = await store.aftercare.listWithoutPassword(named);
   const secrets = await store.aftercare.listWithoutSecret(named);
+  const keys = await store.aftercare.listWithoutKey(named);
   return {
     epoch,
     replayed: Object.fromEntries(replayed.map(({ kind, count }) => [kind, count])),
@@ -76,9 +78,10 @@ export async function makeSafe(store: Store, request: Aftercare): Promise<Afterc
     voided,
     passwords_to_reset: passwords,
     secrets_to_reset: secrets,
+    keys_to_reset: keys,
     notes: [
       ...keyNotes,
-      ...resetNotes(passwords.length, secrets.length),
+      ...resetNotes(passwords.length, secrets.length, keys.length),
       ...(outdated > 0
         ? [`${outdated} revocations were left out: they are older than the rows' own memory of them.`]
         : []),
@@ -154,8 +157,7 @@ async function settleKeys(store: Store, now: number): Promise<readonly string[]>
       `The key that signed was dropped as compromised after the backup: ${kid}, which was waiting, signs now.`,
     ];
   return [
-    'No key signs: the one that did was dropped as compromised after the backup. ' +
-      'Before the server is started: authserver keys import FILE --active-now with the key that followed it, or authserver keys recover --new',
+    'No key signs: the one that did was dropped as compromised after the backup, and none is made in its place.',
   ];
 }
 
@@ -174,7 +176,7 @@ async function all(change: Store['aftercare']['endSessions'], now: number): Prom
   return sum;
 }
 
-function resetNotes(passwords: number, secrets: number): readonly string[] {
+function resetNotes(passwords: number, secrets: number, keys: number): readonly string[] {
   const many = (count: number) => (count < NAMED ? String(count) : `${count} or more`);
   return [
     ...(passwords > 0
@@ -184,7 +186,12 @@ function resetNotes(passwords: number, secrets: number): readonly string[] {
       : []),
     ...(secrets > 0
       ? [
-          `${many(secrets)} clients got another secret after the backup and have none that lasts now: authserver admin client rotate-secret`,
+          `${many(secrets)} clients got another secret or another way to prove themselves after the backup, and have no secret that lasts now: authserver admin client rotate-secret`,
+        ]
+      : []),
+    ...(keys > 0
+      ? [
+          `${many(keys)} clients got another key or another way to prove themselves after the backup, and have no key now: authserver admin client update --jwks`,
         ]
       : []),
   ];

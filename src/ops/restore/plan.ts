@@ -51,6 +51,8 @@ export interface LogFacts {
   readonly reaches: number;
   /** It ends where the database ended: nothing that was committed is missing. */
   readonly complete: boolean;
+  /** Why it goes no further; empty where it ends in good order. */
+  readonly faults?: readonly string[];
 }
 
 export interface DestinationFacts {
@@ -125,11 +127,11 @@ function notesOn({ destination, isLogged, backup, unverified, doubts = [] }: Res
   const notes = [...doubts];
   if (destination.unreadable !== null) {
     notes.push(
-      `The present database cannot be read (${destination.unreadable}); it is kept as it is. Access that it took away since the backup is known only as far as the recovery log tells.`,
+      `The present database cannot be read (${destination.unreadable}); it is kept as it is. Access that it took away since is known only as far as the recovery log tells.`,
     );
   } else if (destination.revocations === null && !destination.isElsewhere && !isLogged) {
     notes.push(
-      'There is neither a present database nor a recovery log: what was revoked, disabled or changed since the backup is in force again.',
+      'There is neither a present database nor a recovery log: what was revoked, disabled or changed since is in force again.',
     );
   }
   if (backup.verified_at === null && unverified) notes.push('This backup was never proven by restoring it.');
@@ -190,8 +192,14 @@ function checkTime({ to, backup, log, now }: RestoreFacts): Failure | undefined 
   }
   if (log !== undefined && to <= log.reaches) return undefined;
   const reach = log === undefined ? 'does not go on from this backup' : `ends at ${shown(log.reaches)}`;
+  const moment =
+    log === undefined
+      ? 'Where no backup is named, --to finds the one to begin with'
+      : `Name a moment until ${shown(log.reaches)}`;
+  const faults = log?.faults ?? [];
   return new Failure('refused', `The recovery log ${reach}, so ${shown(to)} cannot be reached.`, {
-    hint: '`authserver backup list` shows the window that can be reached; where no backup is named, --to finds the one to begin with. Without --to the backup itself is restored.',
+    ...(faults.length > 0 && { detail: faults.join('; ') }),
+    hint: `${moment}; \`authserver backup list\` shows which there are. Without --to the backup itself is restored.`,
   });
 }
 

@@ -24,6 +24,8 @@ export interface RestoreReceipt {
   /** What the state before is called now; null where there was none. */
   readonly kept_as: string | null;
   readonly aftercare: AftercareReport;
+  /** What has to be done before the server can start; null where that is nothing. */
+  readonly before_start: string | null;
   readonly notes: readonly string[];
 }
 
@@ -49,12 +51,14 @@ export function receiptText(receipt: RestoreReceipt): string {
     `Restore epoch: ${aftercare.epoch}`,
     ...aftercareLines(aftercare),
     ...receipt.notes.map((note) => `Note: ${note}`),
+    ...(receipt.before_start === null ? [] : [`Before the start: ${receipt.before_start}.`]),
   ];
   return `${lines.join('\n')}\n`;
 }
 
 function aftercareLines(aftercare: AftercareReport): string[] {
-  const { replayed, voided, revoked_families, passwords_to_reset, secrets_to_reset, notes } = aftercare;
+  const { replayed, voided, revoked_families, notes } = aftercare;
+  const { passwords_to_reset, secrets_to_reset, keys_to_reset } = aftercare;
   const counts = (of: Readonly<Record<string, number>>) =>
     Object.entries(of)
       .filter(([, count]) => count > 0)
@@ -67,7 +71,10 @@ function aftercareLines(aftercare: AftercareReport): string[] {
       ? [`Passwords to reset (changed since): ${passwords_to_reset.join(', ')}`]
       : []),
     ...(secrets_to_reset.length > 0
-      ? [`Client secrets to replace (rotated since): ${secrets_to_reset.join(', ')}`]
+      ? [`Client secrets to replace (changed since): ${secrets_to_reset.join(', ')}`]
+      : []),
+    ...(keys_to_reset.length > 0
+      ? [`Client keys to replace (changed since): ${keys_to_reset.join(', ')}`]
       : []),
     ...notes.map((note) => `Note: ${note}`),
   ];

@@ -174,8 +174,8 @@ function describeResources(world: () => World): void {
     const { store } = world();
     const resource = resourceRow();
     await store.resources.create({ resource });
-    expect(await store.resources.remove({ id: resource.id })).toEqual({ outcome: 'removed' });
-    expect(await store.resources.remove({ id: resource.id })).toEqual({ outcome: 'unknown' });
+    expect(await store.resources.remove({ id: resource.id, now: NOW })).toEqual({ outcome: 'removed' });
+    expect(await store.resources.remove({ id: resource.id, now: NOW })).toEqual({ outcome: 'unknown' });
     expect(await store.resources.findByUri({ uri: resource.uri })).toBeUndefined();
   });
 }

@@ -2,7 +2,17 @@
 import { describe, expect, it } from 'vitest';
 import type { ClientRecord } from '../records.ts';
 import type { FormerClient, FormerUser } from '../store.ts';
-import { clientRow, consentRow, HOUR, issuanceRow, MINUTE, NOW, secretRow, userRow } from './rows.ts';
+import {
+  clientRow,
+  consentRow,
+  HOUR,
+  issuanceRow,
+  MINUTE,
+  NOW,
+  resourceRow,
+  secretRow,
+  userRow,
+} from './rows.ts';
 import { atOnce, type World } from './world.ts';
 
 const LATER = NOW + HOUR;
@@ -10,6 +20,7 @@ const LATER = NOW + HOUR;
 export function describeReinstating(world: () => World): void {
   describe('reinstated users', () => describeUsers(world));
   describe('reinstated clients', () => describeClients(world));
+  describe('reinstated resources', () => describeResources(world));
   describe('reinstated consents', () => describeConsents(world));
 }
 
@@ -170,6 +181,32 @@ function describeClients(world: () => World): void {
       outcome: 'reinstated',
     });
     expect(await store.clients.find({ id })).toEqual({ ...late.former.client, secrets: [] });
+  });
+}
+
+function describeResources(world: () => World): void {
+  it('come back without the scopes that were taken away since', async () => {
+    const { store } = world();
+    const [read, write] = ['read', 'write'].map((name) => ({ name, description: name }));
+    const resource = resourceRow({ scopes_json: JSON.stringify([read, write]) });
+    const { id } = resource;
+    await store.resources.create({ resource });
+    const seen = await lastSeen(world());
+    const whole = await store.reinstate.lookAtResource({ resource, seen });
+    expect(whole).toMatchObject({ former: resource, held: [], removed_at: null, current: resource });
+    const narrower = { ...resource, scopes_json: JSON.stringify([read]) };
+    await store.resources.update({ resource: { ...narrower, updated_at: LATER } });
+    await store.resources.remove({ id, now: LATER + 1 });
+    const held = await store.reinstate.lookAtResource({ resource, seen });
+    expect(held).toMatchObject({
+      former: narrower,
+      held: [{ kind: 'resource_narrowed', at: LATER }],
+      removed_at: LATER + 1,
+      current: null,
+    });
+    const { until } = held;
+    const later = await store.reinstate.lookAtResource({ resource, seen: until });
+    expect(later).toMatchObject({ former: resource, held: [], removed_at: null });
   });
 }
 

@@ -12,6 +12,7 @@ import {
   MINUTE,
   NOW,
   newId,
+  resourceRow,
   secretRow,
   sessionRow,
   userRow,
@@ -157,6 +158,44 @@ const CASES: Readonly<Record<string, Case>> = {
       detail: { former_expire_at: LATER + HOUR },
     }),
   ],
+  'the client is to prove itself in another way than by its secret': [
+    'client_secret_rotated',
+    async ({ store }, { client }) => {
+      const id = `of ${client.id}`;
+      const secret = secretRow(id, { created_at: LATER });
+      await store.clients.create({ client: { ...client, id }, secret });
+      const token_endpoint_auth_method = 'private_key_jwt';
+      await store.clients.update({
+        client: { ...client, id, token_endpoint_auth_method, updated_at: LATER - 1 },
+      });
+    },
+    // Not before the secret was made, whatever the clock says.
+    ({ client }) => ({
+      ...{ client_id: `of ${client.id}`, user_id: null, subject: null },
+      detail: { former_expire_at: LATER - 1 },
+    }),
+  ],
+  'a resource is removed': [
+    'resource_removed',
+    async ({ store }, { user }) => {
+      await store.resources.create({ resource: resourceRow({ id: `of ${user.id}` }) });
+      await store.resources.remove({ id: `of ${user.id}`, now: LATER });
+    },
+    ({ user }) => ({ subject: `of ${user.id}`, user_id: null, client_id: null, detail: {} }),
+  ],
+  'a resource loses a scope': [
+    'resource_narrowed',
+    async ({ store }, { user }) => {
+      const resource = resourceRow({ id: `of ${user.id}` });
+      await store.resources.create({ resource });
+      const scopes_json = '[{"name":"write","description":"Read"}]';
+      await store.resources.update({ resource: { ...resource, scopes_json, updated_at: LATER } });
+    },
+    ({ user }) => ({
+      ...{ subject: `of ${user.id}`, user_id: null, client_id: null },
+      detail: { scopes: ['read'] },
+    }),
+  ],
   'a setting is rotated': [
     'setting_rotated',
     ({ store }, { user }) =>
@@ -251,7 +290,17 @@ export function describeRevocations({ open }: Harness): void {
       await store.users.update({ user: { ...user, profile_json: '{}' } });
       await store.users.rehashPassword({ user_id: user.id, old_hash: 'first hash', new_hash: 'second' });
       const wider = '["https://app.example.test/callback","https://another"]';
-      await store.clients.update({ client: { ...client, redirect_uris_json: wider, name: 'Another' } });
+      await store.clients.update({
+        client: {
+          ...{ ...client, redirect_uris_json: wider, name: 'Another' },
+          // The same secret, sent otherwise.
+          token_endpoint_auth_method: 'client_secret_post',
+        },
+      });
+      const resource = resourceRow();
+      await store.resources.create({ resource });
+      const more = '[{"name":"more","description":""},{"name":"read","description":"Read it"}]';
+      await store.resources.update({ resource: { ...resource, scopes_json: more, name: 'Another' } });
       await store.settings.put({
         setting: { name: newId('set'), value: '', updated_at: NOW },
         if_absent: false,
@@ -264,6 +313,8 @@ export function describeRevocations({ open }: Harness): void {
       await store.clients.remove({ id: 'cli_none', now: NOW });
       await store.clients.update({ client: clientRow() });
       await store.clients.addSecret({ secret: secretRow('cli_none'), former_expire_at: NOW });
+      await store.resources.update({ resource: resourceRow({ scopes_json: '[]' }) });
+      await store.resources.remove({ id: 'res_none', now: NOW });
       await store.sessions.end({ id: session.id, user_id: user.id, now: NOW });
       await store.sessions.endAll({ user_id: 'usr_none', except: null, now: NOW });
       await store.families.revoke({ id: 'fam_none', now: NOW, reason: '' });

@@ -114,6 +114,25 @@ const withoutSecret = statement<{ restored_at: number; limit: number }>('afterca
       .orderBy('clients.id')
       .limit(limit),
 );
+const withoutKey = statement<{ restored_at: number; limit: number }>('aftercare.withoutKey')(
+  (db, { restored_at, limit }) =>
+    db
+      .selectFrom('clients')
+      .select('clients.id')
+      .where('clients.status', '=', 'active')
+      .where('token_endpoint_auth_method', '=', 'private_key_jwt')
+      .where('jwks_json', 'is', null)
+      .where('clients.id', 'in', (where) =>
+        where
+          .selectFrom('revocations')
+          .select((select) => select.ref('revocations.client_id').$notNull().as('client_id'))
+          .where('restored_at', '=', restored_at)
+          .where('kind', '=', 'client_narrowed')
+          .where('replayed_at', 'is not', null),
+      )
+      .orderBy('clients.id')
+      .limit(limit),
+);
 
 /** Rows after an id and up to another. */
 interface Stretch {
@@ -169,4 +188,5 @@ export const aftercare: Verbs<AftercareStore> = {
   promoteKey: write(async (db, input) => ({ kid: (await db.first(promotePending, input))?.kid ?? null })),
   listWithoutPassword: read(async (db, input) => (await db.all(withoutPassword, input)).map(({ id }) => id)),
   listWithoutSecret: read(async (db, input) => (await db.all(withoutSecret, input)).map(({ id }) => id)),
+  listWithoutKey: read(async (db, input) => (await db.all(withoutKey, input)).map(({ id }) => id)),
 };

@@ -40,7 +40,7 @@ describe('what a change takes away from a client', () => {
       redirect_uris_json: '["https://a"]',
     });
     expect(again({ jwks_json: keys })).toEqual({ ...former, jwks_json: JSON.stringify({ keys: [KEY] }) });
-    expect(again({ jwks_json: null })).toEqual({ ...former, jwks_json: '{"keys":[]}' });
+    expect(again({ jwks_json: null })).toEqual({ ...former, jwks_json: null });
     expect(again({ audiences_json: '[]', grant_types_json: '["refresh_token"]' })).toEqual({
       ...former,
       audiences_json: '[]',
@@ -59,6 +59,50 @@ describe('what a change takes away from a client', () => {
     const open = { ...former, scope: '' };
     const narrowing = narrowingOf(open, { ...open, scope: 'read' });
     expect(narrowing && narrowed(open, narrowing)).toEqual({ ...open, scope: 'read' });
+  });
+
+  it('is everything where a client that acts for itself may have no scope any more: it stays, with none', () => {
+    const service = { ...former, grant_types_json: '["client_credentials"]' };
+    const narrowing = narrowingOf(service, { ...service, scope: '' });
+    expect(narrowing).toEqual({ scope: ['read', 'write'] });
+    expect(narrowing && narrowed(service, narrowing)).toEqual({ ...service, scope: '' });
+    const none = { ...service, scope: '' };
+    expect(narrowingOf(none, { ...none, scope: 'read' })).toBe(undefined);
+    // An older log may have it.
+    expect(narrowed(none, { ceiling: 'read' })).toEqual(none);
+  });
+
+  it('is its own part where a client acts for users too, of whom it may then ask anything', () => {
+    const both = { ...former, grant_types_json: '["authorization_code","client_credentials"]' };
+    const forUsers = { ...both, grant_types_json: '["authorization_code"]' };
+    const freed = narrowingOf(both, { ...both, scope: '' });
+    expect(freed && narrowed(both, freed)).toEqual(forUsers);
+    const open = { ...both, scope: '' };
+    const bounded = narrowingOf(open, { ...open, scope: 'read' });
+    expect(bounded && narrowed(open, bounded)).toEqual({ ...forUsers, scope: 'read' });
+  });
+
+  it('is all but the new scope where users were asked for anything, also of a row from before that', () => {
+    const open = { ...former, scope: '' };
+    const narrowing = narrowingOf(open, { ...open, scope: 'read admin' });
+    expect(narrowing && narrowed(former, narrowing)).toEqual({ ...former, scope: 'read' });
+  });
+
+  it('is the way in without a proof, and each key of a client that proves itself otherwise', () => {
+    const open = { ...former, token_endpoint_auth_method: 'none' as const };
+    const proven = narrowingOf(open, { ...open, token_endpoint_auth_method: 'client_secret_post' });
+    expect(proven && narrowed(open, proven)).toEqual({
+      ...open,
+      token_endpoint_auth_method: 'client_secret_post',
+    });
+    const byKey = { ...former, token_endpoint_auth_method: 'private_key_jwt' as const };
+    expect(proven && narrowed(byKey, proven)).toEqual(byKey);
+    const otherwise = narrowingOf(byKey, { ...byKey, token_endpoint_auth_method: 'client_secret_basic' });
+    expect(otherwise && narrowed(byKey, otherwise)).toEqual({ ...byKey, jwks_json: null });
+    expect(narrowingOf(byKey, { ...byKey, token_endpoint_auth_method: 'none' })).toEqual({
+      keys: [OLD_KEY, KEY],
+    });
+    expect(narrowingOf(former, { ...former, token_endpoint_auth_method: 'none' })).toBe(undefined);
   });
 
   it('leaves a row alone that has none of it', () => {

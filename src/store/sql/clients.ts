@@ -1,7 +1,7 @@
 import type { ClientRecord, ClientSecretRecord } from '../records.ts';
 import type { ClientStore, Page } from '../store.ts';
 import { narrowingOf } from './client-narrowing.ts';
-import { noteRevocation } from './revocations.ts';
+import { noteRevocation, type Taken } from './revocations.ts';
 import { columns, statement } from './statement.ts';
 import { read, readShared, type Transaction, type Verbs, write } from './verb.ts';
 
@@ -78,6 +78,17 @@ export const deleteClient = statement<{ id: string }>('clients.deleteClient')((d
   db.deleteFrom('clients').where('id', '=', id),
 );
 
+/** Ends the secrets that there are; what is to be noted of it. */
+async function endSecrets(
+  db: Transaction,
+  { client_id, now, former_expire_at }: { client_id: string; now: number; former_expire_at: number },
+): Promise<Taken> {
+  const former = await db.all(expireSecrets, { client_id, at: former_expire_at });
+  // Not before any of them was made, whatever the clock says: a replay ends those up to this time.
+  const at = Math.max(now, ...former.map(({ created_at }) => created_at));
+  return { kind: 'client_secret_rotated', at, client_id, detail: { former_expire_at } };
+}
+
 export async function addClient(
   db: Transaction,
   client: ClientRecord,
@@ -88,6 +99,9 @@ export async function addClient(
   return true;
 }
 
+const usesSecret = ({ token_endpoint_auth_method }: ClientRecord) =>
+  token_endpoint_auth_method.startsWith('client_secret');
+
 export const clients: Verbs<ClientStore> = {
   create: write(async (db, { client, secret }) => ({
     outcome: (await addClient(db, client, secret)) ? 'created' : 'taken',
@@ -95,9 +109,7 @@ export const clients: Verbs<ClientStore> = {
   find: readShared(async (db, input) => {
     const client = await db.first(findClient, input);
     if (!client) return undefined;
-    const secrets = client.token_endpoint_auth_method.startsWith('client_secret')
-      ? await db.all(findSecrets, input)
-      : [];
+    const secrets = usesSecret(client) ? await db.all(findSecrets, input) : [];
     // The row is ours alone; to copy its many columns costs as much as to read them.
     return Object.assign(client, { secrets });
   }),
@@ -107,6 +119,9 @@ export const clients: Verbs<ClientStore> = {
     if (!former) return { outcome: 'unknown' };
     await db.run(updateClient, client);
     const { id: client_id, updated_at: at } = client;
+    // Whoever proves itself otherwise has no secret any more, not even when it goes back to that.
+    if (usesSecret(former) && !usesSecret(client))
+      await noteRevocation(db, await endSecrets(db, { client_id, now: at, former_expire_at: at }));
     const detail = narrowingOf(former, client);
     if (detail) await noteRevocation(db, { kind: 'client_narrowed', at, client_id, detail });
     return { outcome: 'updated' };
@@ -119,13 +134,10 @@ export const clients: Verbs<ClientStore> = {
   }),
   addSecret: write(async (db, { secret, former_expire_at }) => {
     if (!(await db.first(findClient, { id: secret.client_id }))) return { outcome: 'unknown' };
-    const { client_id, id: subject } = secret;
-    const former = await db.all(expireSecrets, { client_id, at: former_expire_at });
+    const { client_id, id: subject, created_at: now } = secret;
+    const ended = await endSecrets(db, { client_id, now, former_expire_at });
     await db.run(insertSecret, secret);
-    // Not before any of them was made, whatever the clock says: a replay ends those up to this time.
-    const at = Math.max(secret.created_at, ...former.map(({ created_at }) => created_at));
-    const detail = { former_expire_at };
-    await noteRevocation(db, { kind: 'client_secret_rotated', at, client_id, subject, detail });
+    await noteRevocation(db, { ...ended, subject });
     return { outcome: 'added' };
   }),
   remove: write(async (db, { id, now }) => {

@@ -2,9 +2,17 @@
  * A row of a backup without what was taken away since, in the order in which it was taken. Nothing is given that the row did
  * not hold: `enabled` only takes back a `disabled` that came after the backup too.
  */
-import type { ClientRecord, ClientSecretRecord, PasswordRecord, Revocation, UserRecord } from '../records.ts';
+import type {
+  ClientRecord,
+  ClientSecretRecord,
+  PasswordRecord,
+  ResourceRecord,
+  Revocation,
+  UserRecord,
+} from '../records.ts';
 import type { FormerClient, FormerUser, HeldBack } from '../store.ts';
 import { type Narrowing, narrowed } from './client-narrowing.ts';
+import { withoutScopes } from './resources.ts';
 
 export interface Held<Former> {
   readonly former: Former;
@@ -58,6 +66,21 @@ export function heldClient(
     },
     held: reasons([...held, ...status.by]),
   };
+}
+
+export function heldResource(
+  resource: ResourceRecord,
+  revocations: readonly Revocation[],
+): Held<ResourceRecord> {
+  let former = resource;
+  const held: Revocation[] = [];
+  for (const revocation of revocations) {
+    const { scopes = [] } = JSON.parse(revocation.detail_json) as { scopes?: string[] };
+    const next = withoutScopes(former, scopes);
+    if (next.scopes_json !== former.scopes_json) held.push(revocation);
+    former = next;
+  }
+  return { former, held: reasons(held) };
 }
 
 type Party = Pick<UserRecord, 'status' | 'updated_at'>;

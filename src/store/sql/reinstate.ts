@@ -3,8 +3,9 @@ import type { ClientRecord, ConsentRecord, RevocationKind, UserRecord } from '..
 import type { ReinstateStore } from '../store.ts';
 import { addClient, findClient, insertSecret } from './clients.ts';
 import { insertConsent } from './consents.ts';
-import { heldClient, heldUser } from './held-back.ts';
+import { heldClient, heldResource, heldUser } from './held-back.ts';
 import { stretch } from './keys.ts';
+import { findResource } from './resources.ts';
 import { OWN } from './revocations.ts';
 import { statement } from './statement.ts';
 import { findById, insertPassword, insertUser } from './users.ts';
@@ -23,6 +24,7 @@ const OF_CLIENTS: readonly RevocationKind[] = [
   'client_secret_rotated',
   'client_removed',
 ];
+const OF_RESOURCES: readonly RevocationKind[] = ['resource_narrowed', 'resource_removed'];
 
 type Since = { id: string; after: string };
 
@@ -42,6 +44,15 @@ const sinceOfClient = statement<Since>('reinstate.sinceOfClient')((db, { id, aft
     .where('id', '>', after)
     .where('client_id', '=', id)
     .where('kind', 'in', OF_CLIENTS)
+    .orderBy('id'),
+);
+const sinceOfResource = statement<Since>('reinstate.sinceOfResource')((db, { id, after }) =>
+  db
+    .selectFrom('revocations')
+    .select(OWN)
+    .where('id', '>', after)
+    .where('subject', '=', id)
+    .where('kind', 'in', OF_RESOURCES)
     .orderBy('id'),
 );
 const lastRevocation = statement<object>('reinstate.lastRevocation')((db) =>
@@ -131,6 +142,16 @@ export const reinstate: Verbs<ReinstateStore> = {
       removed_at: removedAt(since, 'client_removed'),
       until,
       current: (await db.first(findClient, client)) ?? null,
+    };
+  }),
+  lookAtResource: read(async (db, { resource, seen }) => {
+    const until = await newest(db);
+    const since = await db.all(sinceOfResource, { id: resource.id, after: seen });
+    return {
+      ...heldResource(resource, since),
+      removed_at: removedAt(since, 'resource_removed'),
+      until,
+      current: (await db.first(findResource, resource)) ?? null,
     };
   }),
   withdrawnBy: read(async (db, input) => db.all(withdrawnByUser, input)),

@@ -9,7 +9,9 @@
  * - token_revoked: client_id, user_id, subject the jti; detail the row of the token
  * - client_disabled, client_enabled, client_removed: client_id
  * - client_narrowed: client_id; detail what the client lost (client-narrowing.ts)
- * - client_secret_rotated: client_id, subject the new secret's id; detail.former_expire_at
+ * - client_secret_rotated: client_id, subject the new secret's id, null where it has none any more; detail.former_expire_at
+ * - resource_removed: subject the resource
+ * - resource_narrowed: subject the resource; detail.scopes the names of those that went
  * - key_compromised: subject the kid; detail the row of the key
  * - setting_rotated: subject the name of the setting
  */

@@ -17,6 +17,7 @@ import {
   revokeOnlineFamiliesOfSession,
 } from './endings.ts';
 import { insertKey } from './keys.ts';
+import { deleteResource, holdResource, updateResource, withoutScopes } from './resources.ts';
 import { columns, statement } from './statement.ts';
 import { deleteUser, endEverything } from './users.ts';
 import { type Transaction, type Verbs, type WriteVerb, write } from './verb.ts';
@@ -165,6 +166,12 @@ async function narrowAgain(db: Transaction, revocation: Taken): Promise<void> {
   if (next.status !== client.status) await db.run(setClientStatus, next);
 }
 
+async function narrowResourceAgain(db: Transaction, revocation: Taken): Promise<void> {
+  const resource = await db.first(holdResource, { id: revocation.subject });
+  const { scopes = [] } = detailOf<{ scopes: string[] }>(revocation);
+  if (resource) await db.run(updateResource, withoutScopes(resource, scopes));
+}
+
 async function dropKeyAgain(db: Transaction, revocation: Taken): Promise<void> {
   const { subject: kid, at } = revocation;
   if ((await db.run(dropKey, { kid, at })) > 0) return;
@@ -217,6 +224,8 @@ export const takeAway: Verbs<TakeAwayStore> = {
     const { former_expire_at: end = at } = detailOf<{ former_expire_at: number }>(revocation);
     await db.run(expireFormerSecrets, { client_id, at, end });
   }),
+  resource_removed: again((db, { subject: id }) => Promise.resolve(db.run(deleteResource, { id }))),
+  resource_narrowed: again(narrowResourceAgain),
   key_compromised: again(dropKeyAgain),
   setting_rotated: again((db, { subject: name, at }) => Promise.resolve(db.run(deleteSetting, { name, at }))),
 };

@@ -235,7 +235,9 @@ describeEngines('resource indicators', (engine) => {
     const two = () =>
       Promise.all([product.resource(A, ['a:read', 'a:write']), product.resource(B, ['b:read'])]);
     const remove = (resources: readonly { id: string }[]) =>
-      Promise.all(resources.map(({ id }) => product.rooms.store.resources.remove({ id })));
+      Promise.all(
+        resources.map(({ id }) => product.rooms.store.resources.remove({ id, now: product.clock.now() })),
+      );
     const lower = (app: Client, scope: string) =>
       product.rooms.store.clients.update({ client: writeClient({ ...app, scope }) });
 
