@@ -41,8 +41,8 @@ async function show(config: Config, printer: Printer): Promise<Findings> {
 }
 
 function printLogStatus(printer: Printer, status: LogStatus): void {
-  const { ok, window, findings, targets } = status;
-  printer.record(status, ok ? 'Point in time recovery works.' : 'Point in time recovery does not work.', [
+  const { window, findings, targets } = status;
+  printer.record(status, headingOf(status), [
     column('kept by', () => 'the server'),
     column('window', () => (window ? `${moment(window.from)} to ${moment(window.to)}` : '-')),
     column('lag', ({ recovery_lag_seconds: lag }) => (lag === null ? 'unknown' : `${lag} s`)),
@@ -52,8 +52,8 @@ function printLogStatus(printer: Printer, status: LogStatus): void {
 }
 
 export function printStatus(printer: Printer, status: RecoveryStatus): void {
-  const { ok, window, findings } = status;
-  printer.record(status, ok ? 'Point in time recovery works.' : 'Point in time recovery does not work.', [
+  const { window, findings } = status;
+  printer.record(status, headingOf(status), [
     column('kept by', ({ by }) => by ?? 'nobody'),
     column('window', () => (window ? `${moment(window.from)} to ${moment(window.to)}` : '-')),
     column('lag', ({ recovery_lag_seconds: lag }) => (lag === null ? 'unknown' : `${lag} s at most`)),
@@ -63,6 +63,13 @@ export function printStatus(printer: Printer, status: RecoveryStatus): void {
     column('looked at', ({ seen_at }) => moment(seen_at)),
   ]);
   printFindings(printer, findings);
+}
+
+function headingOf({ ok, window }: Pick<LogStatus, 'ok' | 'window'>): string {
+  if (ok) return 'Point in time recovery works.';
+  return window
+    ? 'Point in time recovery reaches the window below; something needs attention.'
+    : 'Point in time recovery does not work.';
 }
 
 function printFindings(printer: Printer, findings: Findings): void {

@@ -3,7 +3,7 @@
 
 import { rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { expect, test } from 'vitest';
+import { expect } from 'vitest';
 import { Operator } from '../clients/operator.ts';
 import { type Account, Person } from '../clients/person.ts';
 import { describeEngines, type Engine, freshStorage, inTurn } from '../setup/engines.ts';
@@ -54,29 +54,33 @@ function commandsIn(text: string): string[] {
 }
 
 describeEngines('a backup from before its key was dropped as compromised', (engine) => {
-  test('is restored to a server that signs with the key that followed, by what is printed', {
-    timeout: PATIENCE,
-  }, async () => {
-    await using here = await robbed(engine);
-    const { server, stolen, successor } = here;
-    const file = path.join(server.stateDir, 'keys', `${successor}.pem`);
-    const way = `keys import ${file} --active-now`;
-    expect(commandsIn(done(await here.restore('--plan')))).toEqual([way]);
-    const printed = done(await here.restore('--yes'));
-    expect(commandsIn(printed)).toContain(way);
-    expect(printed.indexOf(way)).toBeLessThan(printed.indexOf('Then start the server'));
-    await expect(server.start()).rejects.toThrow(way);
-    expect(server.log).toContain(stolen);
-    expect(server.log).not.toMatch(/changed from outside|restore the database/);
-
-    done(await server.cli(way.split(' ')));
-    await server.start();
-    await new Person(server.issuer, ADA).signIn(server.issuer);
-    expect(await signingKey(server)).toBe(successor);
-    expect(JSON.parse(done(await server.cli(['keys', 'verify', '--json']))).ok).toBe(true);
-  });
-
   const story = inTurn(engine);
+  story(
+    'is restored to a server that signs with the key that followed, by what is printed',
+    {
+      timeout: PATIENCE,
+    },
+    async () => {
+      await using here = await robbed(engine);
+      const { server, stolen, successor } = here;
+      const file = path.join(server.stateDir, 'keys', `${successor}.pem`);
+      const way = `keys import ${file} --active-now`;
+      expect(commandsIn(done(await here.restore('--plan')))).toEqual([way]);
+      const printed = done(await here.restore('--yes'));
+      expect(commandsIn(printed)).toContain(way);
+      expect(printed.indexOf(way)).toBeLessThan(printed.indexOf('Then start the server'));
+      await expect(server.start()).rejects.toThrow(way);
+      expect(server.log).toContain(stolen);
+      expect(server.log).not.toMatch(/changed from outside|restore the database/);
+
+      done(await server.cli(way.split(' ')));
+      await server.start();
+      await new Person(server.issuer, ADA).signIn(server.issuer);
+      expect(await signingKey(server)).toBe(successor);
+      expect(JSON.parse(done(await server.cli(['keys', 'verify', '--json']))).ok).toBe(true);
+    },
+  );
+
   story(
     'is restored where that key is gone, too: to a server with a new one',
     { timeout: PATIENCE },

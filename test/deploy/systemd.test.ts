@@ -136,10 +136,26 @@ describe.skipIf(!has('systemd-analyze'))(`systemd-analyze${unless('systemd-analy
 
 /** The system calls in a set, those of the sets in it as well. */
 function members(set: string): readonly string[] {
-  if (!set.startsWith('@')) return [set];
-  const lines = run('systemd-analyze', ['syscall-filter', set]).split('\n').slice(1);
-  const names = lines.map((line) => line.trim()).filter((line) => line !== '' && !line.startsWith('#'));
-  return names.flatMap(members);
+  return set.startsWith('@') ? (callSets().get(set) ?? []).flatMap(members) : [set];
+}
+
+/** What each set names, as one call of the program prints all of them. */
+const callSets = once(() => {
+  const blocks = run('systemd-analyze', ['syscall-filter']).split(/\n(?=@)/);
+  return new Map(
+    blocks.map((block) => {
+      const [set = '', ...lines] = block.split('\n').map((line) => line.trim());
+      return [set, lines.filter((line) => line !== '' && !line.startsWith('#'))] as const;
+    }),
+  );
+});
+
+function once<Value>(make: () => Value): () => Value {
+  let made: { readonly value: Value } | undefined;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
 }
 
 /** What is left of the directives in the order of the file, each of which adds or, with `~`, takes away (systemd.exec(5)). */

@@ -6,7 +6,7 @@ import { describeEngines, type Engine, freshStorage } from '../setup/engines.ts'
 import { startServer, TestServer } from '../setup/server.ts';
 import { times } from './scale.ts';
 
-const KILLS = times(6, 100);
+const KILLS = times(4, 100);
 
 describeEngines('a first start', (engine) => {
   it('that is killed at any moment leaves nothing that the next one cannot finish', {

@@ -10,7 +10,7 @@ import { migrateFresh } from '../setup/fresh-store.ts';
 import { spawnAuthserver, TestServer } from '../setup/server.ts';
 import { times } from './scale.ts';
 
-const KILLS = times(6, 100);
+const KILLS = times(4, 100);
 const EXPIRED = 40_000;
 const LIVE = 300;
 

@@ -16,7 +16,7 @@ import { TestServer } from '../setup/server.ts';
 import { times } from './scale.ts';
 
 const here = engines.some(({ name }) => name === 'sqlite');
-const KILLS = times(8, 200);
+const KILLS = times(6, 200);
 
 describe.skipIf(!here)('the recovery log of a server (needs the sqlite engine)', () => {
   it('reaches every acknowledged write, however often the server is killed', {

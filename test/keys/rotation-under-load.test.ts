@@ -4,7 +4,7 @@
 import { expect, test } from 'vitest';
 import type { Keyring } from '../../src/keys/keyring.ts';
 import { newId } from '../../src/store/conformance/rows.ts';
-import { describeEngines } from '../setup/engines.ts';
+import { describeEngines, inTurn } from '../setup/engines.ts';
 import { Rig, TIMING } from './rig.ts';
 import { CachingVerifier } from './verifier.ts';
 
@@ -78,7 +78,8 @@ async function rotateUnderLoad(rig: Rig, rotations: number, caching: number): Pr
 }
 
 describeEngines('verifiers that cache the JWK set for the full max-age', (engine) => {
-  test('accept every token through 100 rotations', { timeout: 60_000 }, async () => {
+  const story = inTurn(engine);
+  story('accept every token through 100 rotations', { timeout: 60_000 }, async () => {
     await using rig = await Rig.make(engine);
     const run = await rotateUnderLoad(rig, 100, 1);
     expect(run).toMatchObject({ rotations: 100, rejected: 0 });

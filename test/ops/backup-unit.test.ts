@@ -27,7 +27,7 @@ import { describeEngines } from '../setup/engines.ts';
 import { type Contents, type Deployment, openDeployment, SYSTEM } from './backup-kit.ts';
 
 /** Fewer on PostgreSQL, where each takes twice as long. */
-const BACKUPS = { sqlite: 200, postgres: 100 };
+const BACKUPS = { sqlite: 200, postgres: 50 };
 /** One in so many is made as a server makes it; the others are of nothing but keys, which is what may go wrong. */
 const WHOLE = 20;
 const SIGNING_KEYS = { name: 'signing_keys', columns: ['kid'], key: ['kid'] };

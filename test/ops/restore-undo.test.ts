@@ -10,7 +10,7 @@ import { Operator } from '../clients/operator.ts';
 import { type Account, Person } from '../clients/person.ts';
 import { query } from '../setup/cluster.ts';
 import { answerOf } from '../setup/command.ts';
-import { describeEngines, type Engine, type FreshStorage, freshStorage } from '../setup/engines.ts';
+import { describeEngines, type Engine, type FreshStorage, freshStorage, inTurn } from '../setup/engines.ts';
 import { TestServer } from '../setup/server.ts';
 import { Installation } from './restore-kit.ts';
 
@@ -124,37 +124,42 @@ describeEngines('restore undo', (engine) => {
   test('after the database was lost keeps away who was shut out since the restore, as the recovery log knows', {
     timeout: PATIENCE,
   }, async () => {
-    await using story = await Story.of(engine);
-    await story.lose();
+    await using undone = await Story.of(engine);
+    await undone.lose();
     // What could not be opened is not passed over.
-    expect((await story.plan()).notes).toEqual([expect.stringMatching(LOCKED)]);
-    const key = ['--recovery-key', story.sheet];
-    expect(await story.plan(...key)).toMatchObject({ kept_as: null, notes: [] });
-    const receipt = await story.undo(...key);
+    expect((await undone.plan()).notes).toEqual([expect.stringMatching(LOCKED)]);
+    const key = ['--recovery-key', undone.sheet];
+    expect(await undone.plan(...key)).toMatchObject({ kept_as: null, notes: [] });
+    const receipt = await undone.undo(...key);
     expect(receipt).toMatchObject({ verb: 'undo', kept_as: null, notes: [] });
     expect(receipt.aftercare.replayed).toMatchObject({ user_disabled: 2 });
-    expect(await story.signIns()).toEqual([true, false, false]);
+    expect(await undone.signIns()).toEqual([true, false, false]);
   });
 
-  test('of a damaged database does so too, and needs no key for a log that is not encrypted', {
-    timeout: PATIENCE,
-  }, async () => {
-    await using story = await Story.of(engine, { isPlain: true });
-    await story.damage();
-    const told = [expect.stringMatching(/cannot be read .* known only as far as the recovery log tells/)];
-    expect((await story.plan()).notes).toEqual(told);
-    const receipt = await story.undo();
-    expect(receipt.notes).toEqual(told);
-    expect(receipt.aftercare.replayed).toMatchObject({ user_disabled: 2 });
-    expect(await story.signIns()).toEqual([true, false, false]);
-  });
+  const story = inTurn(engine);
+  story(
+    'of a damaged database does so too, and needs no key for a log that is not encrypted',
+    {
+      timeout: PATIENCE,
+    },
+    async () => {
+      await using undone = await Story.of(engine, { isPlain: true });
+      await undone.damage();
+      const told = [expect.stringMatching(/cannot be read .* known only as far as the recovery log tells/)];
+      expect((await undone.plan()).notes).toEqual(told);
+      const receipt = await undone.undo();
+      expect(receipt.notes).toEqual(told);
+      expect(receipt.aftercare.replayed).toMatchObject({ user_disabled: 2 });
+      expect(await undone.signIns()).toEqual([true, false, false]);
+    },
+  );
 
-  test('says on the receipt, too, that a log could not be opened', { timeout: PATIENCE }, async () => {
-    await using story = await Story.of(engine);
-    await story.lose();
+  story('says on the receipt, too, that a log could not be opened', { timeout: PATIENCE }, async () => {
+    await using undone = await Story.of(engine);
+    await undone.lose();
     // Nor is there a spool, which is open to whoever has the disk.
-    await rm(path.join(story.server.stateDir, 'log'), { recursive: true, force: true });
-    const { notes, aftercare } = await story.undo();
+    await rm(path.join(undone.server.stateDir, 'log'), { recursive: true, force: true });
+    const { notes, aftercare } = await undone.undo();
     expect(notes).toEqual([
       expect.stringMatching(LOCKED),
       expect.stringMatching(/^The recovery log has gaps .* may be in force again/),
@@ -162,18 +167,22 @@ describeEngines('restore undo', (engine) => {
     expect(aftercare.replayed).toEqual({});
   });
 
-  test('says that nobody knows what was taken away, where there is neither database nor log', {
-    timeout: PATIENCE,
-  }, async () => {
-    await using here = await Installation.make(engine);
-    for (const name of ['ada', 'eve']) await here.addUser(name);
-    await here.restore({ backup: await here.backup() });
-    const { storage } = here;
-    if (storage.driver === 'postgres')
-      await query(storage.postgres.dsn, 'drop schema public cascade; create schema public');
-    else for (const suffix of ['', '-wal', '-shm']) await rm(storage.sqlite.path + suffix, { force: true });
-    const { notes } = await here.undo();
-    expect(notes).toEqual([expect.stringMatching(NEITHER)]);
-    expect(Object.keys(await here.users())).toEqual(['ada', 'eve']);
-  });
+  story(
+    'says that nobody knows what was taken away, where there is neither database nor log',
+    {
+      timeout: PATIENCE,
+    },
+    async () => {
+      await using here = await Installation.make(engine);
+      for (const name of ['ada', 'eve']) await here.addUser(name);
+      await here.restore({ backup: await here.backup() });
+      const { storage } = here;
+      if (storage.driver === 'postgres')
+        await query(storage.postgres.dsn, 'drop schema public cascade; create schema public');
+      else for (const suffix of ['', '-wal', '-shm']) await rm(storage.sqlite.path + suffix, { force: true });
+      const { notes } = await here.undo();
+      expect(notes).toEqual([expect.stringMatching(NEITHER)]);
+      expect(Object.keys(await here.users())).toEqual(['ada', 'eve']);
+    },
+  );
 });
