@@ -35,11 +35,9 @@ describeEngines('what was removed elsewhere', (engine) => {
 
       expect(await host.run(`authserver backup create; ${night}`)).toMatchObject({ code: 0 });
       expect(await verify()).toMatchObject({ code: 1, stdout: expect.stringContaining('"missing":[{') });
-      // Each time the whole file is brought, with what is there already.
-      for (const script of [asWritten, night + asWritten]) {
-        expect(await host.run(script)).toMatchObject({ code: 0 });
-        expect(await verify()).toMatchObject({ code: 0, stdout: expect.stringContaining('"missing":[]') });
-      }
+      // The whole file is brought each time, with what is there already.
+      expect(await host.run(`${asWritten}\n${asWritten}`)).toMatchObject({ code: 0 });
+      expect(await verify()).toMatchObject({ code: 0, stdout: expect.stringContaining('"missing":[]') });
     },
     240_000,
   );

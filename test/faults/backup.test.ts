@@ -17,7 +17,7 @@ import { backUpAndPrune } from './backup-runs.ts';
 import { wholeBackups } from './checks/scene.ts';
 import { times } from './scale.ts';
 
-const KILLS = times(3, 300);
+const KILLS = times(2, 300);
 const CHILD = path.join(import.meta.dirname, 'backup-child.ts');
 const KEEP = { LAST: '2', DAILY: '0', WEEKLY: '0', MONTHLY: '0' };
 

@@ -10,8 +10,8 @@ const DEADLINE = times(300_000, 3_600_000);
 
 /** On SQLite the process that dies is the one that writes to the disk; on PostgreSQL it is not, and crash.test.ts adds to it. */
 const KILLS = {
-  sqlite: { strict: times(20, 400), retries: times(10, 100) },
-  postgres: { strict: times(8, 200), retries: times(3, 50) },
+  sqlite: { strict: times(15, 400), retries: times(6, 100) },
+  postgres: { strict: times(6, 200), retries: times(3, 50) },
 };
 
 export function provesKills(engine: Engine): void {

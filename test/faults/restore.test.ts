@@ -15,8 +15,8 @@ import { ownEnvironment } from '../setup/server.ts';
 import { times } from './scale.ts';
 
 /** Restores that are killed, in all. On PostgreSQL the database itself decides, in one transaction. */
-const KILLS = { sqlite: times(8, 1000), postgres: times(4, 200) } as const;
-const KILLED_UNDOS = { sqlite: times(4, 300), postgres: times(2, 100) } as const;
+const KILLS = { sqlite: times(6, 1000), postgres: times(3, 200) } as const;
+const KILLED_UNDOS = { sqlite: times(3, 300), postgres: times(2, 100) } as const;
 /** So many installations are killed at once. */
 const TOGETHER = 2;
 const DEADLINE = times(600_000, 3_600_000);
