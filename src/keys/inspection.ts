@@ -7,7 +7,7 @@ import { thumbprint } from './jwk.ts';
 import { parseJws, verifySignature } from './jws.ts';
 import type { RingKey } from './key-view.ts';
 import { isDueToRetire, isDueToSign } from './lifecycle.ts';
-import { FROM_BACKUP, importCommand } from './recovery.ts';
+import { FROM_BACKUP, importCommand, RECOVER_NEW } from './recovery.ts';
 import { strayCopies } from './stores/move.ts';
 
 /** What was found of one key. */
@@ -88,12 +88,10 @@ async function keptHalves({ parts, view }: KeyDesk): Promise<Kept> {
   return kept;
 }
 
-const RECOVER = 'authserver keys recover --new';
-
 function aboutTheSet({ view }: KeyDesk): KeyFinding[] {
   const active = [...view().keys.values()].filter(({ record }) => record.state === 'active');
   if (active.length === 1) return [];
-  return [{ kid: '-', state: 'unknown', ok: false, finding: 'no key is active', repair: RECOVER }];
+  return [{ kid: '-', state: 'unknown', ok: false, finding: 'no key is active', repair: RECOVER_NEW }];
 }
 
 async function aboutKey(
@@ -160,7 +158,7 @@ async function aboutPrivateHalf(desk: KeyDesk, key: RingKey, kept: Kept): Promis
   if (trouble === undefined) return { ok: true, finding: 'signs, and its signature verifies', repair: null };
   if (record.state === 'retiring')
     return { ok: true, finding: 'verifies; its private half is not usable and not needed', repair: null };
-  const lastWay = record.state === 'active' ? RECOVER : `authserver keys retire ${lastWord(record.kid)}`;
+  const lastWay = record.state === 'active' ? RECOVER_NEW : `authserver keys retire ${lastWord(record.kid)}`;
   const ways = [
     ...(record.key_store === 'keyfile' ? [`out of the newest backup: ${FROM_BACKUP}`] : []),
     'with a copy: authserver keys import FILE',

@@ -1,7 +1,7 @@
 import { Failure } from '../kernel/errors.ts';
 import type { StrayKey } from './desk.ts';
 import { passingProblem } from './key-view.ts';
-import { FROM_BACKUP, importCommand } from './recovery.ts';
+import { FROM_BACKUP, importCommand, RECOVER_NEW } from './recovery.ts';
 
 /**
  * Every key that cannot be used, in one failure, with each way back.
@@ -37,6 +37,6 @@ function waysBack(stray: readonly StrayKey[], isActive: boolean): readonly strin
     isActive
       ? 'With a copy kept elsewhere: `authserver keys import FILE`.'
       : 'With a copy kept elsewhere: `authserver keys import FILE --active-now`.',
-    'When the key is lost for good: `authserver keys recover --new`.',
+    `When the key is lost for good: \`${RECOVER_NEW}\`.`,
   ];
 }

@@ -61,6 +61,9 @@ async function refuseNeedless(desk: KeyDesk): Promise<void> {
   );
 }
 
+/** The way on where a key is lost for good. */
+export const RECOVER_NEW = 'authserver keys recover --new';
+
 /** How private keys that were kept as files come back; what else a backup holds stays there. */
 export const FROM_BACKUP = 'authserver keys recover --from-backup latest --recovery-key FILE';
 

@@ -5,7 +5,7 @@
  */
 import path from 'node:path';
 import { readKeyPair } from '../../keys/key-pair.ts';
-import { importCommand } from '../../keys/recovery.ts';
+import { importCommand, RECOVER_NEW } from '../../keys/recovery.ts';
 import type { SigningKeyRecord } from '../../store/records.ts';
 import type { Config } from '../config.ts';
 import type { Files } from './files.ts';
@@ -51,12 +51,10 @@ export async function wayOn(known: ReadonlySet<string>, at: Surroundings): Promi
   const place = last === undefined ? undefined : places.get(last);
   if (place !== undefined) return `\`${importCommand(place)}\`, which signs with the key that followed it`;
   const [unsure, ...others] = places.values();
-  if (unsure === undefined) return `\`${RECOVER}\`, which makes a new one`;
+  if (unsure === undefined) return `\`${RECOVER_NEW}\`, which makes a new one`;
   const rest = others.length === 0 ? '' : ` (or ${others.join(', ')})`;
-  return `\`${importCommand(unsure)}\`${rest} where that is the key that signed here last; otherwise move it away, and \`${RECOVER}\``;
+  return `\`${importCommand(unsure)}\`${rest} where that is the key that signed here last; otherwise move it away, and \`${RECOVER_NEW}\``;
 }
-
-const RECOVER = 'authserver keys recover --new';
 
 /** Where private halves lie that the restored database has no row of, by their ids. */
 async function strayFiles(

@@ -6,7 +6,6 @@ import type { Encryption, Identities } from '../../archive/age.ts';
 import { makeIdentity, recipientOf } from '../../archive/age-keys.ts';
 import { makeBackupId } from '../../archive/backup-id.ts';
 import { signVerification, type Verification } from '../../archive/catalog.ts';
-import type { Target } from '../../archive/targets/target.ts';
 import type { Written } from '../../archive/writer.ts';
 import { asFailure, Failure } from '../../kernel/errors.ts';
 import type { Watch } from '../../kernel/watch.ts';
@@ -22,8 +21,8 @@ import {
   verifyCommand,
 } from './create-report.ts';
 import type { BackupCaller, BackupDesk, SigningIdentity } from './desk.ts';
+import { emptiedTargets } from './emptied.ts';
 import { KeyMissing, keysOf } from './one-unit.ts';
-import type { BackupPlace } from './place.ts';
 import { type Published, publish, type ReadBack, readBack } from './publish.ts';
 import { RememberedBackups } from './remembered.ts';
 import { Spool } from './spool.ts';
@@ -134,7 +133,8 @@ class Creation {
     const identity = await this.#desk.identity();
     const made = await this.#pack(identity);
     this.#stepSince = this.#desk.clock.now();
-    const emptied = await this.#emptied(places);
+    const { restore_epoch } = await this.#desk.store.deployment.get({});
+    const emptied = await emptiedTargets(this.#remembered, { places, restore_epoch }, this.#signal);
     const published = await publish(
       places,
       {
@@ -148,35 +148,16 @@ class Creation {
       (target, bytes) => this.#tell('publish', target, bytes, 'bytes', null),
     );
     const publishedAfter = this.#desk.clock.now() - this.#started;
-    await this.#rememberWhere(made.id, published);
+    for (const { place, file } of published)
+      if (file)
+        await this.#remembered.keepLastOn(
+          place.target.name,
+          { id: made.id, restore_epoch },
+          this.#desk.clock.now(),
+        );
     await this.#audit('backup.created', { id: made.id, targets: published.map(describe) });
     const tried = this.#request.verify ? await this.#try(made, published, identity) : UNTRIED;
     return this.#report(made, published, { ...tried, emptied }, publishedAfter);
-  }
-
-  async #rememberWhere(id: string, published: readonly Published[]): Promise<void> {
-    const { restore_epoch } = await this.#desk.store.deployment.get({});
-    for (const { place, file } of published) {
-      if (!file) continue;
-      const now = this.#desk.clock.now();
-      await this.#remembered.keepLastOn(place.target.name, { id, restore_epoch }, now);
-    }
-  }
-
-  /** Targets where nothing is of all that was put there, and why that is told: the backup goes there all the same. */
-  async #emptied(places: readonly BackupPlace[]): Promise<ReadonlyMap<string, string>> {
-    const emptied = new Map<string, string>();
-    const { restore_epoch } = await this.#desk.store.deployment.get({});
-    for (const { target } of places) {
-      const stored = await this.#remembered.lastOn(target.name);
-      if (stored?.restore_epoch !== restore_epoch) continue;
-      if (!(await mayHold(target, stored.id, this.#signal)))
-        emptied.set(
-          target.name,
-          `nothing was there of what was put there before, up to ${stored.id}: is its disk mounted?`,
-        );
-    }
-    return emptied;
   }
 
   /** The archive in the spool: again from another moment when a key of this one is gone. */
@@ -426,22 +407,6 @@ function outcomeOf({ place, file, reason, back = 'same' }: Copy): TargetOutcome 
   if (back === 'same') return { target, outcome: 'published', reason };
   if (back === 'other') return { target, outcome: 'damaged', reason: DAMAGED };
   return { target, outcome: 'published', reason: `it could not be read back: ${back.unread}` };
-}
-
-/** Whether a target has that backup, or any other; one that does not answer may. */
-async function mayHold(target: Target, id: string, signal: AbortSignal): Promise<boolean> {
-  try {
-    await target.find(id);
-    return true;
-  } catch (error) {
-    if (asFailure(error).code !== 'not_found') return true;
-  }
-  try {
-    for await (const _ of target.list({ signal })) return true;
-    return false;
-  } catch {
-    return true;
-  }
 }
 
 function describe({ place, reason }: Published): object {

@@ -7,7 +7,7 @@ import type {
   ResourceRecord,
   UserRecord,
 } from '../../store/records.ts';
-import type { Aggregates, FormerClient, FormerUser } from '../../store/store.ts';
+import type { Aggregates, FormerClient, FormerUser, Outlook } from '../../store/store.ts';
 import type { FoundThing, PickedRow } from './picker.ts';
 import type { Conflict, ConflictPolicy, ThingReport } from './report.ts';
 
@@ -70,7 +70,7 @@ async function lookAtUser(thing: FoundThing, { store, rows, seen, policy }: Aske
   const user = present(rows.users.get(thing.id), thing);
   const password = rows.passwords.get(thing.id) ?? null;
   const outlook = await store.reinstate.lookAtUser({ user, password, seen });
-  const { former, held, current, rivals, until } = outlook;
+  const { former, current, rivals, until } = outlook;
   const taken = (['username', 'email'] as const).flatMap((column): Conflict[] => {
     const by = rivals.find((rival) => rival[column] !== null && rival[column] === former.user[column]);
     return by ? [{ kind: 'taken', column, by: by.id }] : [];
@@ -80,10 +80,7 @@ async function lookAtUser(thing: FoundThing, { store, rows, seen, policy }: Aske
   const action = actionOf(conflicts, current, policy);
   const report = {
     ...thing,
-    action,
-    conflicts,
-    held: action === 'add' || action === 'replace' ? held : [],
-    removed_at: current ? null : outlook.removed_at,
+    ...standing(outlook, action, conflicts),
     password: password === null ? null : action === 'add' && former.password !== null,
     secrets: 0,
   };
@@ -97,7 +94,7 @@ async function lookAtClient(
   const client = present(rows.clients.get(thing.id), thing);
   const secrets = rows.secrets.get(thing.id) ?? [];
   const outlook = await store.reinstate.lookAtClient({ client, secrets, seen, now: clock.now() });
-  const { former, held, current, until } = outlook;
+  const { former, current, until } = outlook;
   const conflicts = current ? differing(former.client, current, []) : [];
   // Narrowed until nothing was left, it would have to be disabled, which is not for metadata to do.
   const isEmptied =
@@ -105,10 +102,7 @@ async function lookAtClient(
   const action = actionOf(conflicts, current, isEmptied && policy === 'replace' ? 'report' : policy);
   const report = {
     ...thing,
-    action,
-    conflicts,
-    held: action === 'add' || action === 'replace' ? held : [],
-    removed_at: current ? null : outlook.removed_at,
+    ...standing(outlook, action, conflicts),
     password: null,
     secrets: action === 'add' ? former.secrets.length : 0,
   };
@@ -118,7 +112,7 @@ async function lookAtClient(
 async function lookAtResource(thing: FoundThing, { store, rows, seen, policy }: Asked): Promise<Prospect> {
   const resource = present(rows.resources.get(thing.id), thing);
   const outlook = await store.reinstate.lookAtResource({ resource, seen });
-  const { former, held, current } = outlook;
+  const { former, current } = outlook;
   const rival = await store.resources.findByUri({ uri: former.uri });
   const isTaken = rival !== undefined && rival.id !== former.id;
   const taken: Conflict[] = isTaken ? [{ kind: 'taken', column: 'uri', by: rival.id }] : [];
@@ -126,14 +120,25 @@ async function lookAtResource(thing: FoundThing, { store, rows, seen, policy }: 
   const action = actionOf(conflicts, current, policy);
   const report = {
     ...thing,
-    action,
-    conflicts,
-    held: action === 'add' || action === 'replace' ? held : [],
-    removed_at: current ? null : outlook.removed_at,
+    ...standing(outlook, action, conflicts),
     password: null,
     secrets: 0,
   };
   return { kind: 'resource', report, former };
+}
+
+/** What every report says, whatever the thing is. */
+function standing(
+  { held, current, removed_at }: Outlook<unknown, unknown>,
+  action: ThingReport['action'],
+  conflicts: readonly Conflict[],
+) {
+  return {
+    action,
+    conflicts,
+    held: action === 'add' || action === 'replace' ? held : [],
+    removed_at: current ? null : removed_at,
+  };
 }
 
 function actionOf(
