@@ -1,6 +1,7 @@
 /** Rules about backups. */
 import { scheduleFault } from './backup.ts';
 import { readTarget } from './backup-target.ts';
+import { readHttpUrl } from './http-url.ts';
 import type { Rule } from './rule.ts';
 import type { Config } from './tree.ts';
 
@@ -41,8 +42,8 @@ export const backupRules: readonly Rule[] = [
 
 function heartbeatFault(text: string | undefined): Broken {
   if (text === undefined) return undefined;
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || !/^https?:$/.test(url.protocol))
+  const url = readHttpUrl(text);
+  if (!url)
     return { problem: 'must be an http:// or https:// address', hint: 'Leave it out if nobody listens.' };
   if (url.username === '' && url.password === '') return undefined;
   return {

@@ -1,6 +1,7 @@
 /** How a backup target is written in the settings: `name=/folder` or `name=s3://bucket/prefix?region=...`. */
 import path from 'node:path';
 import { parseDuration } from '../../kernel/duration.ts';
+import { readHttpUrl } from './http-url.ts';
 
 /** How many to keep of each kind; what is left out is 0. */
 export interface TargetKeep {
@@ -120,9 +121,8 @@ function bucketTarget(name: string, place: string): BucketTarget {
 }
 
 function checkEndpoint(text: string): void {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url === undefined || !/^https?:$/.test(url.protocol))
-    throw new Misread('has an endpoint that is no http:// or https:// address');
+  const url = readHttpUrl(text);
+  if (!url) throw new Misread('has an endpoint that is no http:// or https:// address');
   if (url.username || url.password)
     throw new Misread(`has an endpoint with a user or a password; ${CREDENTIALS}`);
 }

@@ -1,6 +1,7 @@
 import { staysOnThisMachine } from '../../kernel/loopback.ts';
 import { activatesAt } from '../../keys/lifecycle.ts';
 import { backupRules } from './backup-rules.ts';
+import { readHttpUrl } from './http-url.ts';
 import { keyRules } from './key-rules.ts';
 import type { Rule } from './rule.ts';
 import type { Config } from './tree.ts';
@@ -29,7 +30,7 @@ export const rules: readonly Rule[] = [
     about: ['observability.metrics.otlp.endpoint'],
     check: ({ observability }) => {
       const { endpoint } = observability.metrics.otlp;
-      if (URL.canParse(endpoint) && /^https?:$/.test(new URL(endpoint).protocol)) return undefined;
+      if (readHttpUrl(endpoint)) return undefined;
       return {
         problem: 'must be an http:// or https:// address',
         hint: 'Write it without /v1/metrics: http://collector:4318.',
