@@ -28,19 +28,33 @@ const OF_RESOURCES: readonly RevocationKind[] = ['resource_narrowed', 'resource_
 
 type Since = { id: string; after: string };
 
-const since = (name: string, column: 'user_id' | 'client_id' | 'subject', kinds: readonly RevocationKind[]) =>
-  statement<Since>(name)((db, { id, after }) =>
-    db
-      .selectFrom('revocations')
-      .select(OWN)
-      .where('id', '>', after)
-      .where(column, '=', id)
-      .where('kind', 'in', kinds)
-      .orderBy('id'),
-  );
-const sinceOfUser = since('reinstate.sinceOfUser', 'user_id', OF_USERS);
-const sinceOfClient = since('reinstate.sinceOfClient', 'client_id', OF_CLIENTS);
-const sinceOfResource = since('reinstate.sinceOfResource', 'subject', OF_RESOURCES);
+const sinceOfUser = statement<Since>('reinstate.sinceOfUser')((db, { id, after }) =>
+  db
+    .selectFrom('revocations')
+    .select(OWN)
+    .where('id', '>', after)
+    .where('user_id', '=', id)
+    .where('kind', 'in', OF_USERS)
+    .orderBy('id'),
+);
+const sinceOfClient = statement<Since>('reinstate.sinceOfClient')((db, { id, after }) =>
+  db
+    .selectFrom('revocations')
+    .select(OWN)
+    .where('id', '>', after)
+    .where('client_id', '=', id)
+    .where('kind', 'in', OF_CLIENTS)
+    .orderBy('id'),
+);
+const sinceOfResource = statement<Since>('reinstate.sinceOfResource')((db, { id, after }) =>
+  db
+    .selectFrom('revocations')
+    .select(OWN)
+    .where('id', '>', after)
+    .where('subject', '=', id)
+    .where('kind', 'in', OF_RESOURCES)
+    .orderBy('id'),
+);
 const lastRevocation = statement<object>('reinstate.lastRevocation')((db) =>
   db.selectFrom('revocations').select('id').orderBy('id', 'desc').limit(1),
 );
